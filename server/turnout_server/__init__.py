@@ -1,0 +1,1 @@
+"""Turnout: one gRPC contract in front of many language-model providers."""

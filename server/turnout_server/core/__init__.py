@@ -1,0 +1,1 @@
+"""Words every room shares: call, target, failure, error, watch, clock. Imports no other room."""

@@ -1,0 +1,1 @@
+"""One call's way from admitted request to last event."""

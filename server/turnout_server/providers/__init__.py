@@ -1,0 +1,1 @@
+"""The provider seam, and one file for each wire family behind it."""

@@ -1,0 +1,1 @@
+"""The I/O that policies need: cache, shared counters and ledger."""

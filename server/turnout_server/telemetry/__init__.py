@@ -1,0 +1,1 @@
+"""Observers of calls: logs, traces, metrics and usage."""
