@@ -1,0 +1,127 @@
+# Every target says what it is for in its own line after `##`; `make help` prints those lines.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+
+# The interpreter that the environment is made from; uv never downloads another.
+PYTHON ?= python3
+export UV_PYTHON_DOWNLOADS := never
+# The environment holds everything: nothing is picked up from the caller's.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+BIN := .venv/bin
+READY := .venv/.ready
+PY_TREES := server clients/python protos tests bench
+
+.PHONY: help
+help: ## List every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ------------------------------------------------------------------------------ environment
+
+.PHONY: setup
+setup: $(READY) ## Make .venv from the hash-pinned lock and install this project into it
+
+$(READY): pyproject.toml requirements.lock requirements-bootstrap.lock $(wildcard clients/python/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "turnout needs Python 3.11 or newer: make setup PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "setup: installing what requirements.lock pins"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-bootstrap.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation \
+	  $(foreach project,. $(dir $(wildcard clients/python/pyproject.toml)),--editable ./$(project))
+	@touch $@
+
+.PHONY: models
+models: setup ## Fetch and verify the small open models of the embedded default, once
+	@$(BIN)/python -m turnout_server models fetch
+
+.PHONY: lock
+lock: setup ## Pin what pyproject.toml asks for; UPGRADE=1 takes the newest versions
+	@compile="$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade)"; \
+	$$compile --extra local --extra toktok --group dev --output-file requirements.lock; \
+	$$compile --constraint requirements.lock --output-file requirements-server.lock; \
+	$(BIN)/uv pip compile --group bootstrap --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade) \
+	  --output-file requirements-bootstrap.lock
+
+# ------------------------------------------------------------------------------ use
+
+.PHONY: run
+run: setup models ## Start the gateway on its embedded models, prove it, keep serving; ONCE=1 ends after the proof
+	@$(BIN)/python -m turnout_server demo $(if $(ONCE),--once)
+
+.PHONY: bench
+bench: setup ## Measure what a call and a token cost the server; ARGS="--help" lists its options
+	@$(BIN)/python -m bench $(ARGS)
+
+# ------------------------------------------------------------------------------ tests
+
+.PHONY: test
+test: setup models ## Run every test; ARGS="-k name" narrows
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-faults
+test-faults: setup ## Run only the tests that break providers, networks and callers
+	@$(BIN)/python -m pytest tests/fault $(ARGS)
+
+# ------------------------------------------------------------------------------ checks
+
+.PHONY: check
+check: gen-check docs-check lint stubs-compile ## Run every check short of the tests; fails when anything is not committed
+	@git diff --exit-code --stat || \
+	  { echo "check: the files above differ from what is committed" >&2; exit 1; }
+
+.PHONY: lint
+lint: setup ## Check style, types and the import rule; changes nothing
+	@$(BIN)/ruff format --check $(wildcard $(PY_TREES))
+	@$(BIN)/ruff check $(wildcard $(PY_TREES))
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | sed -n '/^Analyzed/p; /KEPT$$/p; /BROKEN$$/,$$p'
+
+.PHONY: format
+format: setup ## Format the sources and apply the safe fixes
+	@$(BIN)/ruff check --fix-only --quiet $(wildcard $(PY_TREES))
+	@$(BIN)/ruff format $(wildcard $(PY_TREES))
+	@$(BIN)/buf format --write protos
+
+# ------------------------------------------------------------------------------ generated files
+
+.PHONY: gen
+gen: setup ## Generate the Python, Go and Java stubs from protos/
+	@$(BIN)/python protos/generate.py
+
+.PHONY: gen-check
+gen-check: setup ## Fail when the contract breaks its rules or the committed stubs differ from it
+	@$(BIN)/python protos/generate.py --check
+
+.PHONY: stubs-compile
+stubs-compile: setup ## Compile the Go and Java stubs in modules of their own
+	@$(BIN)/python protos/generate.py --compile
+
+.PHONY: docs
+docs: setup ## Generate the reference pages and the configuration's schema from the code
+	@$(BIN)/python -m turnout_server docs
+
+.PHONY: docs-check
+docs-check: setup ## Fail when a generated page differs from the code
+	@$(BIN)/python -m turnout_server docs --check
+
+# ------------------------------------------------------------------------------ packages
+
+.PHONY: dist
+dist: setup ## Build the wheels and source archives into dist/
+	@rm -rf dist
+	@$(BIN)/hatchling build --directory dist
+	@if [ -f clients/python/pyproject.toml ]; then \
+	  cd clients/python && ../../$(BIN)/hatchling build --directory ../../dist; fi
+
+.PHONY: clean
+clean: ## Remove the environment, the fetched generators, caches and built packages
+	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
