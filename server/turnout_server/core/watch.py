@@ -1,0 +1,126 @@
+"""Observation of a call: five facts, told to synchronous observers that cannot steer it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from turnout.v1.errors_pb2 import ErrorReason
+from turnout.v1.routing_pb2 import Route
+from turnout.v1.usage_pb2 import Usage
+
+from turnout_server.core.call import Call
+from turnout_server.core.failure import ProviderFailure
+from turnout_server.core.target import Attempt
+
+
+class AttemptOutcome(StrEnum):
+    """How one attempt ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    HEDGE_LOST = "hedge_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One try that is over. Durations in seconds; `started` is monotonic."""
+
+    attempt: Attempt
+    outcome: AttemptOutcome
+    started: float
+    duration_s: float
+    first_output_s: float | None = None
+    failure: ProviderFailure | None = None
+    provider_request_id: str = ""
+    usage: Usage | None = None
+    output_started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call that is over. `code` is the gRPC status name; `reason` is UNSPECIFIED when OK."""
+
+    code: str
+    reason: ErrorReason.ValueType
+    duration_s: float
+    first_output_s: float | None = None
+    route: Route | None = None
+    usage: Usage | None = None
+    finish_reason: str = ""
+    attempts: int = 0
+    upstream_calls: int = 0
+    cache_hits: int = 0
+    embed_inputs: int = 0
+    saved_nano_usd: int = 0
+    detail: str = ""
+
+
+class Observer:
+    """Hears what happens to calls. Methods run on the event loop: they must be quick and not block.
+
+    A subclass overrides what it cares for. What it raises is contained and counted.
+    """
+
+    def accepted(self, call: Call) -> None:
+        """The call was authenticated and is about to be validated and run."""
+
+    def attempt_ended(self, call: Call, record: AttemptRecord) -> None:
+        """One upstream attempt is over, whatever its outcome; told exactly once for each."""
+
+    def first_output(self, call: Call, attempt: Attempt, elapsed_s: float) -> None:
+        """The call's first output is on its way to the caller."""
+
+    def cache_hit(self, call: Call, saved: Usage) -> None:
+        """The answer came from the cache; `saved` is what it had cost the first time."""
+
+    def ended(self, call: Call, record: CallRecord) -> None:
+        """The call is over; told exactly once, also when it was cancelled."""
+
+
+class Watch:
+    """Tells every observer of one call's facts, so that none of them can hurt the call."""
+
+    __slots__ = ("_call", "_observers", "_on_error")
+
+    def __init__(
+        self,
+        call: Call,
+        observers: Sequence[Observer] = (),
+        on_error: Callable[[Observer, Exception], None] = lambda *_: None,
+    ) -> None:
+        self._call = call
+        self._observers = observers
+        self._on_error = on_error
+
+    @property
+    def call(self) -> Call:
+        """The call that is watched."""
+        return self._call
+
+    def accepted(self) -> None:
+        """See `Observer.accepted`."""
+        self._tell(lambda observer: observer.accepted(self._call))
+
+    def attempt_ended(self, record: AttemptRecord) -> None:
+        """See `Observer.attempt_ended`."""
+        self._tell(lambda observer: observer.attempt_ended(self._call, record))
+
+    def first_output(self, attempt: Attempt, elapsed_s: float) -> None:
+        """See `Observer.first_output`."""
+        self._tell(lambda observer: observer.first_output(self._call, attempt, elapsed_s))
+
+    def cache_hit(self, saved: Usage) -> None:
+        """See `Observer.cache_hit`."""
+        self._tell(lambda observer: observer.cache_hit(self._call, saved))
+
+    def ended(self, record: CallRecord) -> None:
+        """See `Observer.ended`."""
+        self._tell(lambda observer: observer.ended(self._call, record))
+
+    def _tell(self, fact: Callable[[Observer], None]) -> None:
+        for observer in self._observers:
+            try:
+                fact(observer)
+            except Exception as error:  # noqa: BLE001  an observer's bug is never the call's
+                self._on_error(observer, error)
