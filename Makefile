@@ -102,6 +102,10 @@ gen: setup ## Generate the Python, Go and Java stubs from protos/
 gen-check: setup ## Fail when the contract breaks its rules or the committed stubs differ from it
 	@$(BIN)/python protos/generate.py --check
 
+.PHONY: baseline
+baseline: setup ## At a release only: from now on nothing of this contract may break
+	@$(BIN)/python protos/generate.py --baseline
+
 .PHONY: stubs-compile
 stubs-compile: setup ## Compile the Go and Java stubs in modules of their own
 	@$(BIN)/python protos/generate.py --compile
