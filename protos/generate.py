@@ -45,7 +45,8 @@ GO_PLUGINS = {
 }
 # grpc-java still brings protobuf-java 3.25; stubs of that line run under 4.x as well.
 JAVA_PROTOC = ("com.google.protobuf", "protoc", "3.25.9")
-JAVA_PLUGIN = ("io.grpc", "protoc-gen-grpc-java", "1.85.1")
+JAVA_PLUGIN = ("io.grpc", "protoc-gen-grpc-java", "1.81.0")
+MAVEN = ("--quiet", "--batch-mode", "-Dstyle.color=never")
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 
@@ -112,7 +113,7 @@ def java_program(group: str, artifact: str, version: str) -> Path:
     if not program.exists():
         coordinates = f"{group}:{artifact}:{version}:exe:{system}-{machine}"
         mvn = find_program("mvn", "install Maven and a JDK of 17 or newer")
-        run(mvn, "--quiet", "--batch-mode", MAVEN_COPY, f"-Dartifact={coordinates}",
+        run(mvn, *MAVEN, MAVEN_COPY, f"-Dartifact={coordinates}",
             f"-DoutputDirectory={TOOLS}")  # fmt: skip
         program.chmod(0o755)
     return program
@@ -155,9 +156,16 @@ def make_go(out: Path) -> None:
 def make_java(out: Path) -> None:
     """Make the classes of the Java artifact."""
     plugin = java_program(*JAVA_PLUGIN)
-    run(java_program(*JAVA_PROTOC), f"-I{PROTOS}", f"--plugin=protoc-gen-grpc-java={plugin}",
-        f"--java_out={out}", f"--grpc-java_out=@generated=omit:{out}",
-        *proto_files(SHIPPED))  # fmt: skip
+    files = proto_files(SHIPPED)
+    with tempfile.TemporaryDirectory() as folder:
+        # Maven's protoc stands alone, without the files of google/protobuf that ours import.
+        described = Path(folder) / "contract.binpb"
+        run(python_tools() / "python", "-m", "grpc_tools.protoc", f"-I{PROTOS}",
+            "--include_imports", "--include_source_info",
+            f"--descriptor_set_out={described}", *files)  # fmt: skip
+        run(java_program(*JAVA_PROTOC), f"--descriptor_set_in={described}",
+            f"--plugin=protoc-gen-grpc-java={plugin}", f"--java_out={out}",
+            f"--grpc-java_out=@generated=omit:{out}", *files)  # fmt: skip
 
 
 # Language: how its stubs are made, their source root in generated/, and what of that root is
@@ -227,7 +235,7 @@ def compile_stubs(languages: Sequence[str]) -> None:
         run(go, "vet", "./...", cwd=GENERATED / "go")
     if "java" in languages:
         mvn = find_program("mvn", "install Maven and a JDK of 17 or newer")
-        run(mvn, "--quiet", "--batch-mode", "compile", cwd=GENERATED / "java")
+        run(mvn, *MAVEN, "compile", cwd=GENERATED / "java")
 
 
 def write_baseline() -> None:
