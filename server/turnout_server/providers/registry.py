@@ -1,0 +1,94 @@
+"""Makes the client of an endpoint, loading its wire's file, and thereby its SDK, only then.
+
+A wire is a module of this package with two names: `Options`, a dataclass of what a row may say to
+it, and `Client`, made from an endpoint.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from turnout_server.core.target import Endpoint
+from turnout_server.providers.catalogue import CatalogueError, did_you_mean
+from turnout_server.providers.provider import Provider
+
+
+class Wire(Protocol):
+    """What the module of a wire offers."""
+
+    Options: type[Any]
+
+    def Client(self, endpoint: Endpoint) -> Provider:  # noqa: N802 — a class, called
+        """The provider at `endpoint`; its connections are opened when they are needed."""
+        ...
+
+
+def load_wire(name: str) -> Wire:
+    """The module of a wire; the first call may cost seconds of import."""
+    return cast("Wire", importlib.import_module(f"turnout_server.providers.{name}"))
+
+
+def check_options(wire: str, options: Mapping[str, object]) -> None:
+    """Raise CatalogueError for the first option that the wire does not know or cannot read."""
+    schema = load_wire(wire).Options
+    known = [field.name for field in dataclasses.fields(schema)]
+    for key in options:
+        if key not in known:
+            hint = did_you_mean(key, known)
+            raise CatalogueError(f"wire {wire} has no option '{key}'{hint}")
+    try:
+        msgspec.convert(dict(options), schema)
+    except msgspec.ValidationError as error:
+        message = str(error).replace(" - at `$.", "; see option `")
+        raise CatalogueError(f"wire {wire}: {message}") from None
+
+
+class Registry:
+    """The clients of the endpoints in use. A client serves every snapshot that agrees on it.
+
+    Keys and limits are no part of a client, so rotating a key costs no connection.
+    """
+
+    def __init__(self) -> None:
+        self._clients: dict[str, Provider] = {}
+
+    def provider(self, endpoint: Endpoint) -> Provider:
+        """The client of an endpoint, made on the first call."""
+        identity = _identity(endpoint)
+        client = self._clients.get(identity)
+        if client is None:
+            client = load_wire(endpoint.wire).Client(endpoint)
+            self._clients[identity] = client
+        return client
+
+    def retire(self, keep: Iterable[Endpoint]) -> list[Provider]:
+        """Forget every client but those of `keep`; the caller closes the forgotten ones.
+
+        Streams may still run on them: close each once its last stream is over.
+        """
+        kept = {_identity(endpoint) for endpoint in keep}
+        forgotten = [client for key, client in self._clients.items() if key not in kept]
+        self._clients = {key: client for key, client in self._clients.items() if key in kept}
+        return forgotten
+
+    async def aclose(self) -> None:
+        """Close every client."""
+        for client in self.retire(keep=()):
+            await client.aclose()
+
+
+def _identity(endpoint: Endpoint) -> str:
+    """Two endpoints of one identity may share a client: all but keys and limits is equal."""
+    parts = (
+        endpoint.name,
+        endpoint.row,
+        endpoint.wire,
+        endpoint.base_url,
+        endpoint.timeouts,
+        sorted(endpoint.headers.items()),
+        sorted(endpoint.options.items()),
+    )
+    return repr(parts)
