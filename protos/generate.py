@@ -207,7 +207,7 @@ def find_differences(made: Path, kept: Path) -> list[str]:
         if path.is_file() and "__pycache__" not in path.parts
     }
     return [
-        str(kept / path)
+        os.path.relpath(kept / path, ROOT)
         for path in sorted(paths)
         if not ((made / path).exists() and (kept / path).exists())
         or not filecmp.cmp(made / path, kept / path, shallow=False)
