@@ -40,10 +40,13 @@ class KeyFate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a kind allows. `retry` counts extra tries at the same target beside the first."""
+    """What a kind allows. `retry` counts extra tries at the same target while others wait;
+    `retry_last`, those where no other target is left. Both are capped by the caller's attempts.
+    """
 
     reason: ErrorReason.ValueType
     retry: int = 0
+    retry_last: int = 0
     fall_back: bool = False
     trips_breaker: bool = False
     key: KeyFate = KeyFate.KEPT
@@ -54,7 +57,7 @@ RULES: dict[FailureKind, Rule] = {
     FailureKind.REJECTED: Rule(_R.ERROR_REASON_PROVIDER_REJECTED),
     FailureKind.CAPABILITY: Rule(_R.ERROR_REASON_UNSUPPORTED_CAPABILITY, fall_back=True),
     # A signature that another model made: the same target accepts the turn without it.
-    FailureKind.STATE_REJECTED: Rule(_R.ERROR_REASON_PROVIDER_REJECTED, retry=1),
+    FailureKind.STATE_REJECTED: Rule(_R.ERROR_REASON_PROVIDER_REJECTED, retry=1, retry_last=1),
     FailureKind.CONTEXT_LENGTH: Rule(_R.ERROR_REASON_CONTEXT_LENGTH_EXCEEDED, fall_back=True),
     FailureKind.TOO_LARGE: Rule(_R.ERROR_REASON_TOO_LARGE, fall_back=True),
     FailureKind.PROMPT_BLOCKED: Rule(_R.ERROR_REASON_PROMPT_BLOCKED),
@@ -63,23 +66,29 @@ RULES: dict[FailureKind, Rule] = {
         _R.ERROR_REASON_PROVIDER_AUTH_FAILED, fall_back=True, key=KeyFate.DISABLED
     ),
     FailureKind.RATE_LIMITED: Rule(
-        _R.ERROR_REASON_PROVIDER_RATE_LIMITED, retry=2, fall_back=True, key=KeyFate.RESTED
+        _R.ERROR_REASON_PROVIDER_RATE_LIMITED, retry_last=2, fall_back=True, key=KeyFate.RESTED
     ),
     FailureKind.QUOTA: Rule(
         _R.ERROR_REASON_PROVIDER_QUOTA_EXHAUSTED, fall_back=True, key=KeyFate.DISABLED
     ),
-    FailureKind.CONFLICT: Rule(_R.ERROR_REASON_PROVIDER_ERROR, retry=1, fall_back=True),
+    FailureKind.CONFLICT: Rule(
+        _R.ERROR_REASON_PROVIDER_ERROR, retry=1, retry_last=1, fall_back=True
+    ),
     FailureKind.OVERLOADED: Rule(
-        _R.ERROR_REASON_PROVIDER_OVERLOADED, retry=2, fall_back=True, trips_breaker=True
+        _R.ERROR_REASON_PROVIDER_OVERLOADED,
+        retry=1,
+        retry_last=2,
+        fall_back=True,
+        trips_breaker=True,
     ),
     FailureKind.ERROR: Rule(
-        _R.ERROR_REASON_PROVIDER_ERROR, retry=2, fall_back=True, trips_breaker=True
+        _R.ERROR_REASON_PROVIDER_ERROR, retry=1, retry_last=2, fall_back=True, trips_breaker=True
     ),
     FailureKind.TIMEOUT: Rule(
-        _R.ERROR_REASON_PROVIDER_TIMEOUT, retry=2, fall_back=True, trips_breaker=True
+        _R.ERROR_REASON_PROVIDER_TIMEOUT, retry_last=1, fall_back=True, trips_breaker=True
     ),
     FailureKind.UNREACHABLE: Rule(
-        _R.ERROR_REASON_PROVIDER_UNREACHABLE, retry=2, fall_back=True, trips_breaker=True
+        _R.ERROR_REASON_PROVIDER_UNREACHABLE, retry_last=2, fall_back=True, trips_breaker=True
     ),
 }
 """The inner half of the error table in docs/errors.md; `rpc.status` holds the outer half."""

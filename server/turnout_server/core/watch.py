@@ -1,16 +1,18 @@
 """Observation of a call: five facts, told to synchronous observers that cannot steer it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from turnout.v1.errors_pb2 import ErrorReason
-from turnout.v1.routing_pb2 import Route
+from turnout.v1.routing_pb2 import CacheStatus, Route
 from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.call import Call
+from turnout_server.core.clock import SYSTEM_CLOCK
 from turnout_server.core.failure import ProviderFailure
 from turnout_server.core.target import Attempt
+from turnout_server.core.usage import add_usage
 
 
 class AttemptOutcome(StrEnum):
@@ -45,11 +47,10 @@ class CallRecord:
     reason: ErrorReason.ValueType
     duration_s: float
     first_output_s: float | None = None
-    route: Route | None = None
-    usage: Usage | None = None
+    route: Route = field(default_factory=Route)
+    usage: Usage = field(default_factory=Usage)
     finish_reason: str = ""
     attempts: int = 0
-    upstream_calls: int = 0
     cache_hits: int = 0
     embed_inputs: int = 0
     saved_nano_usd: int = 0
@@ -79,44 +80,82 @@ class Observer:
 
 
 class Watch:
-    """Tells every observer of one call's facts, so that none of them can hurt the call."""
+    """Tells every observer of one call's facts, so that none of them can hurt the call.
 
-    __slots__ = ("_call", "_observers", "_on_error")
+    It also keeps the sums that the call's own record is made of: each attempt's usage, once.
+    """
 
     def __init__(
         self,
         call: Call,
         observers: Sequence[Observer] = (),
         on_error: Callable[[Observer, Exception], None] = lambda *_: None,
+        monotonic: Callable[[], float] = SYSTEM_CLOCK.monotonic,
     ) -> None:
-        self._call = call
+        self.call = call
+        self.usage = Usage()
+        self.route = Route()
+        self.attempts = 0
+        self.first_output_s: float | None = None
         self._observers = observers
         self._on_error = on_error
-
-    @property
-    def call(self) -> Call:
-        """The call that is watched."""
-        return self._call
+        self._monotonic = monotonic
+        self._over = False
 
     def accepted(self) -> None:
         """See `Observer.accepted`."""
-        self._tell(lambda observer: observer.accepted(self._call))
+        self._tell(lambda observer: observer.accepted(self.call))
 
     def attempt_ended(self, record: AttemptRecord) -> None:
         """See `Observer.attempt_ended`."""
-        self._tell(lambda observer: observer.attempt_ended(self._call, record))
+        self.attempts += 1
+        if record.usage is not None:
+            add_usage(self.usage, record.usage)
+        self._tell(lambda observer: observer.attempt_ended(self.call, record))
 
-    def first_output(self, attempt: Attempt, elapsed_s: float) -> None:
-        """See `Observer.first_output`."""
-        self._tell(lambda observer: observer.first_output(self._call, attempt, elapsed_s))
+    def first_output(self, attempt: Attempt, provider_request_id: str = "") -> Route:
+        """See `Observer.first_output`. Returns the route as the caller is told of it."""
+        elapsed_s = self._monotonic() - self.call.started
+        if self.first_output_s is None:
+            self.first_output_s = elapsed_s
+        self.route = Route(
+            provider=attempt.target.provider,
+            model=attempt.target.model,
+            cache_status=CacheStatus.CACHE_STATUS_BYPASS,
+            attempts=attempt.number,
+            provider_request_id=provider_request_id,
+        )
+        self._tell(lambda observer: observer.first_output(self.call, attempt, elapsed_s))
+        return self.route
 
     def cache_hit(self, saved: Usage) -> None:
         """See `Observer.cache_hit`."""
-        self._tell(lambda observer: observer.cache_hit(self._call, saved))
+        self._tell(lambda observer: observer.cache_hit(self.call, saved))
 
-    def ended(self, record: CallRecord) -> None:
-        """See `Observer.ended`."""
-        self._tell(lambda observer: observer.ended(self._call, record))
+    def ended(
+        self,
+        code: str,
+        reason: ErrorReason.ValueType = ErrorReason.ERROR_REASON_UNSPECIFIED,
+        *,
+        finish_reason: str = "",
+        detail: str = "",
+    ) -> None:
+        """See `Observer.ended`; `code` is the gRPC status name. A second call does nothing."""
+        if self._over:
+            return
+        self._over = True
+        record = CallRecord(
+            code=code,
+            reason=reason,
+            duration_s=self._monotonic() - self.call.started,
+            first_output_s=self.first_output_s,
+            route=self.route,
+            usage=self.usage,
+            finish_reason=finish_reason,
+            attempts=self.attempts,
+            detail=detail,
+        )
+        self._tell(lambda observer: observer.ended(self.call, record))
 
     def _tell(self, fact: Callable[[Observer], None]) -> None:
         for observer in self._observers:

@@ -22,20 +22,3 @@ def cost_nano_usd(price: Price | None, usage: Usage) -> int | None:
         + usage.output_tokens * price.output
     )
     return total // _MICRO_PER_MILLION_TO_NANO
-
-
-def add_usage(total: Usage, more: Usage) -> None:
-    """Add `more` to `total` in place; a sum with an unknown cost has an unknown cost."""
-    first = not total.ByteSize()
-    known = more.HasField("cost_nano_usd") and (first or total.HasField("cost_nano_usd"))
-    cost = total.cost_nano_usd + more.cost_nano_usd
-    total.input_tokens += more.input_tokens
-    total.output_tokens += more.output_tokens
-    total.cache_read_input_tokens += more.cache_read_input_tokens
-    total.cache_write_input_tokens += more.cache_write_input_tokens
-    total.thinking_tokens += more.thinking_tokens
-    total.estimated |= more.estimated
-    if known:
-        total.cost_nano_usd = cost
-    else:
-        total.ClearField("cost_nano_usd")
