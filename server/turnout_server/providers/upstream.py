@@ -3,6 +3,7 @@
     http_client(endpoint)          the `http_client=` of an SDK's client; one for each endpoint
     body_of(response)              the raw body of an answer: `read()`, `read_all()`, `aclose()`
     media_type(response), require_event_stream(response)
+    status_kind(status)            what a status means by itself
     failure_within(error)          our failure, if an SDK wrapped it
 
 Nothing is decompressed, redirected, proxied, retried or remembered between answers. An answer of
@@ -69,6 +70,13 @@ def require_event_stream(response: httpx2.Response) -> None:
             "the answer is not an event stream",
             http_status=response.status_code,
         )
+
+
+def status_kind(status: int) -> FailureKind:
+    """What a status of 300 or above means where the error itself says nothing finer."""
+    if status in _KINDS_BY_STATUS:
+        return _KINDS_BY_STATUS[status]
+    return FailureKind.REJECTED if 400 <= status < 500 else FailureKind.ERROR
 
 
 def failure_within(error: BaseException) -> ProviderFailure | None:
@@ -212,6 +220,24 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         return self._session
 
 
+_KINDS_BY_STATUS = {
+    401: FailureKind.AUTH,
+    402: FailureKind.QUOTA,
+    403: FailureKind.AUTH,
+    404: FailureKind.MODEL_NOT_FOUND,
+    408: FailureKind.TIMEOUT,
+    409: FailureKind.CONFLICT,
+    410: FailureKind.MODEL_NOT_FOUND,
+    413: FailureKind.TOO_LARGE,
+    425: FailureKind.CONFLICT,
+    429: FailureKind.RATE_LIMITED,
+    503: FailureKind.OVERLOADED,
+    504: FailureKind.TIMEOUT,
+    # Cloudflare in front of the provider: no connection to it, and no answer from it.
+    522: FailureKind.TIMEOUT,
+    524: FailureKind.TIMEOUT,
+    529: FailureKind.OVERLOADED,
+}
 _OUR_HEADERS = frozenset({"accept-encoding", "connection", "content-length", "host"})
 _HIDDEN_HEADERS = frozenset({b"set-cookie", b"content-encoding"})
 
