@@ -1,15 +1,16 @@
 """Makes the client of an endpoint, loading its wire's file, and thereby its SDK, only then.
 
-A wire is a module of this package with two names: `Options`, a dataclass of what a row may say to
-it, and `Client`, made from an endpoint.
+A wire is a module of this package with two names: `Options`, a Struct or dataclass of what a row
+may say to it, and `Client`, made from an endpoint.
 """
 
-import dataclasses
 import importlib
+import importlib.util
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import msgspec
+from msgspec import inspect
 
 from turnout_server.core.target import Endpoint
 from turnout_server.providers.catalogue import CatalogueError, did_you_mean
@@ -31,10 +32,17 @@ def load_wire(name: str) -> Wire:
     return cast("Wire", importlib.import_module(f"turnout_server.providers.{name}"))
 
 
+def can_run_local() -> bool:
+    """Whether the embedded models' runtime is installed; loads nothing."""
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
 def check_options(wire: str, options: Mapping[str, object]) -> None:
     """Raise CatalogueError for the first option that the wire does not know or cannot read."""
     schema = load_wire(wire).Options
-    known = [field.name for field in dataclasses.fields(schema)]
+    shape = inspect.type_info(schema)
+    assert isinstance(shape, inspect.StructType | inspect.DataclassType)
+    known = [field.encode_name for field in shape.fields]
     for key in options:
         if key not in known:
             hint = did_you_mean(key, known)
