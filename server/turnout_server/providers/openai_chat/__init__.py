@@ -1,0 +1,12 @@
+"""The wire of OpenAI's chat completions and embeddings, and of all who copied it.
+
+client      one call of Provider, one HTTP request
+encode      request to body; messages.py holds the conversation, options.py what a row may say
+decode      bytes to events; assembly.py grows the answer out of the shapes of chunks.py
+failures    their errors to ours
+"""
+
+from turnout_server.providers.openai_chat.client import Client
+from turnout_server.providers.openai_chat.options import Options
+
+__all__ = ["Client", "Options"]
