@@ -6,6 +6,7 @@ from pathlib import Path
 
 from turnout_server.app.config.environment import environment
 from turnout_server.app.config.load import Loaded, load
+from turnout_server.app.config.not_yet import find_not_yet
 from turnout_server.app.config.problem import ConfigError, Problem
 from turnout_server.app.config.providers import ProviderConfig
 from turnout_server.app.config.tree import Config
@@ -50,6 +51,7 @@ def read_settings(
     maker = EndpointMaker(loaded.document, rows, variables, read_secrets=read_secrets)
     endpoints = maker.make(providers)
     problems = [
+        *find_not_yet(loaded.document, loaded.config),
         *endpoints.problems,
         *find_route_problems(aliases, frozenset(providers), rows, loaded.document),
         *(_missing_files(loaded) if read_secrets else ()),

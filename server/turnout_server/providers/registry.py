@@ -1,13 +1,14 @@
 """Makes the client of an endpoint, loading its wire's file, and thereby its SDK, only then.
 
-A wire is a module of this package with two names: `Options`, a Struct or dataclass of what a row
-may say to it, and `Client`, made from an endpoint.
+A wire is a folder of this package with two files of note: `options.py`, whose `Options` is a Struct
+or dataclass of what a row may say to it, and `client.py`, whose `Client` is made from an endpoint.
+Only the second loads the vendor's SDK, so checking a configuration costs none of its import.
 """
 
 import importlib
 import importlib.util
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, cast
+from typing import Any
 
 import msgspec
 from msgspec import inspect
@@ -17,21 +18,6 @@ from turnout_server.providers.catalogue import CatalogueError, did_you_mean
 from turnout_server.providers.provider import Provider
 
 
-class Wire(Protocol):
-    """What the module of a wire offers."""
-
-    Options: type[Any]
-
-    def Client(self, endpoint: Endpoint) -> Provider:  # noqa: N802 — a class, called
-        """The provider at `endpoint`; its connections are opened when they are needed."""
-        ...
-
-
-def load_wire(name: str) -> Wire:
-    """The module of a wire; the first call may cost seconds of import."""
-    return cast("Wire", importlib.import_module(f"turnout_server.providers.{name}"))
-
-
 def can_run_local() -> bool:
     """Whether the embedded models' runtime is installed; loads nothing."""
     return importlib.util.find_spec("xllamacpp") is not None
@@ -39,7 +25,7 @@ def can_run_local() -> bool:
 
 def check_options(wire: str, options: Mapping[str, object]) -> None:
     """Raise CatalogueError for the first option that the wire does not know or cannot read."""
-    schema = load_wire(wire).Options
+    schema = _part(wire, "options").Options
     shape = inspect.type_info(schema)
     assert isinstance(shape, inspect.StructType | inspect.DataclassType)
     known = [field.encode_name for field in shape.fields]
@@ -52,6 +38,12 @@ def check_options(wire: str, options: Mapping[str, object]) -> None:
     except msgspec.ValidationError as error:
         message = str(error).replace(" - at `$.", "; see option `")
         raise CatalogueError(f"wire {wire}: {message}") from None
+
+
+def make_client(endpoint: Endpoint) -> Provider:
+    """The provider at an endpoint; the first of a wire costs up to two seconds of import."""
+    client: Provider = _part(endpoint.wire, "client").Client(endpoint)
+    return client
 
 
 class Registry:
@@ -68,7 +60,7 @@ class Registry:
         identity = _identity(endpoint)
         client = self._clients.get(identity)
         if client is None:
-            client = load_wire(endpoint.wire).Client(endpoint)
+            client = make_client(endpoint)
             self._clients[identity] = client
         return client
 
@@ -86,6 +78,10 @@ class Registry:
         """Close every client."""
         for client in self.retire(keep=()):
             await client.aclose()
+
+
+def _part(wire: str, name: str) -> Any:
+    return importlib.import_module(f"turnout_server.providers.{wire}.{name}")
 
 
 def _identity(endpoint: Endpoint) -> str:

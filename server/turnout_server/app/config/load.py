@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from turnout_server.app.config.document import Document, read_yaml
 from turnout_server.app.config.environment import environment, overlay
 from turnout_server.app.config.explain import explain
-from turnout_server.app.config.not_yet import find_not_yet
 from turnout_server.app.config.problem import ConfigError, Problem
 from turnout_server.app.config.tree import Config
 from turnout_server.app.config.walk import is_mapping, section_in
@@ -36,8 +35,6 @@ def check(document: Document) -> Loaded:
         config = Config.model_validate(document.data)
     except ValidationError as error:
         raise ConfigError(explain(error, Config, document)) from None
-    if problems := list(find_not_yet(document, config)):
-        raise ConfigError(problems)
     return Loaded(config, document)
 
 
