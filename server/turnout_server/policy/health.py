@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from turnout.v1.errors_pb2 import ErrorReason
 
-from turnout_server.core.failure import FailureKind, KeyFate, ProviderFailure
+from turnout_server.core.failure import RULES, FailureKind, KeyFate, ProviderFailure
 from turnout_server.core.target import Attempt, Endpoint, Key, Target
-from turnout_server.policy.breaker import Breaker, CircuitState, Permit
+from turnout_server.policy.breaker import Breaker, CircuitState, LastFailure, Permit
 from turnout_server.policy.budget import RetryBudget, RetryCause
 from turnout_server.policy.concurrency import ConcurrencyLimit, ConcurrencySettings, Slot
 from turnout_server.policy.cooldown import Cooldowns
@@ -116,7 +116,8 @@ class Ticket:
             return
         if failure.rule.trips_breaker:
             self._permit.fail(now, failure.kind.name)
-            state.throttle.record_refusal(now, sent_at=self._sent_at)
+            if not self._permit.probe:
+                state.throttle.record_refusal(now, sent_at=self._sent_at)
         else:
             self._permit.release(now)
         if failure.kind is FailureKind.TIMEOUT:
@@ -159,7 +160,7 @@ class EndpointStatus:
     p50_first_output_s: float | None
     p95_first_output_s: float | None
     window_s: float
-    last_failure: str
+    last_failure_reason: ErrorReason.ValueType
     last_failure_at: float | None
     next_probe_at: float | None
 
@@ -279,7 +280,9 @@ class Health:
             p50_first_output_s=busiest.first_outputs.quantile(now, 0.5) if busiest else None,
             p95_first_output_s=busiest.first_outputs.quantile(now, 0.95) if busiest else None,
             window_s=busiest.first_outputs.window_s if busiest else 0.0,
-            last_failure=last.cause if last else "",
+            last_failure_reason=RULES[FailureKind[last.cause]].reason
+            if last
+            else _R.ERROR_REASON_UNSPECIFIED,
             last_failure_at=last.at if last else None,
             next_probe_at=min(probes, default=None),
         )
@@ -363,3 +366,9 @@ def _worst(breakers: Sequence[Breaker], now: float) -> CircuitState:
     if states == {CircuitState.OPEN}:
         return CircuitState.OPEN
     return CircuitState.CLOSED if states <= {CircuitState.CLOSED} else CircuitState.HALF_OPEN
+
+
+def _reason_of(last: LastFailure | None) -> ErrorReason.ValueType:
+    if last is None:
+        return _R.ERROR_REASON_UNSPECIFIED
+    return RULES[FailureKind[last.cause]].reason
