@@ -5,8 +5,3 @@ encode      request to body; messages.py holds the conversation, options.py what
 decode      bytes to events; assembly.py grows the answer out of the shapes of chunks.py
 failures    their errors to ours
 """
-
-from turnout_server.providers.openai_chat.client import Client
-from turnout_server.providers.openai_chat.options import Options
-
-__all__ = ["Client", "Options"]

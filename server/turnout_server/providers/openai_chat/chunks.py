@@ -3,12 +3,9 @@
 A wrong type is a failure of the provider here, once, and never an AttributeError further in.
 """
 
-import re
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-
-from turnout_server.core.failure import FailureKind, ProviderFailure
 
 
 class Function(msgspec.Struct):
@@ -103,36 +100,3 @@ class VectorList(msgspec.Struct):
     data: list[Vector] = []
     usage: TokenCounts | None = None
     error: msgspec.Raw = msgspec.Raw()
-
-
-_Shape = TypeVar("_Shape")
-
-# A pair of escapes that make one character, a lone half of one, or any other escape.
-_ESCAPES = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
-
-
-def read_json(data: bytes, decoder: msgspec.json.Decoder[_Shape]) -> _Shape:
-    """Decode one JSON text. A lone surrogate becomes U+FFFD; anything else wrong is a failure."""
-    try:
-        return decoder.decode(data)
-    except msgspec.ValidationError as error:
-        raise ProviderFailure(FailureKind.ERROR, f"unexpected JSON: {_place(error)}") from None
-    except msgspec.DecodeError:
-        repaired = _ESCAPES.sub(_without_lone_surrogate, data)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise ProviderFailure(FailureKind.ERROR, f"bad JSON: {type(error).__name__}") from None
-    if repaired == data:
-        raise ProviderFailure(FailureKind.ERROR, "bad JSON: malformed")
-    return read_json(repaired, decoder)
-
-
-def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
-    return rb"\ufffd" if escape.group(1) else escape.group()
-
-
-def _place(error: msgspec.ValidationError) -> str:
-    # "Expected `object`, got `str` - at `$.choices[0].delta`": names of fields, never a value.
-    return str(error).replace("`", "")[:120]

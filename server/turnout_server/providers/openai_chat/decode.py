@@ -4,14 +4,17 @@ StreamDecoder        feed(read) -> events, as they come; close() at the end of t
 decode_completion    a whole answer at once, through the same assembly
 """
 
+from collections.abc import Iterator
+
 import msgspec
 from turnout.v1.chat_service_pb2 import ChatResponse
 from turnout.v1.chat_service_pb2 import Warning as WarningMessage
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.receipt import Receipt
+from turnout_server.providers.json_text import read_json
 from turnout_server.providers.openai_chat.assembly import Assembly
-from turnout_server.providers.openai_chat.chunks import Completion, read_json
+from turnout_server.providers.openai_chat.chunks import Completion
 from turnout_server.providers.openai_chat.failures import stated_failure
 from turnout_server.providers.openai_chat.tool_calls import clean
 from turnout_server.providers.openai_chat.usage import usage_of
@@ -39,15 +42,23 @@ class StreamDecoder:
         """Whether the answer is whole, and only usage and the terminal event may be missing."""
         return self._assembly.has_reason
 
-    def feed(self, read: bytes) -> list[ChatEvent]:
-        """Take one read; raises ProviderFailure at the first thing that is wrong in it."""
-        if self.done:
-            return []
-        for event in self._sse.feed(read):
-            if event.data == b"[DONE]":
-                return self._terminated()
-            self._take(event)
-        return self._events()
+    def feed(self, read: bytes) -> Iterator[ChatEvent]:
+        """Take one read; what came before something wrong is given before ProviderFailure is raised.
+
+        Iterate to the end before the next read.
+        """
+        failure: ProviderFailure | None = None
+        try:
+            for event in self._sse.feed(read) if not self.done else ():
+                if event.data == b"[DONE]":
+                    yield from self._terminated()
+                    return
+                self._take(event)
+        except ProviderFailure as caught:
+            failure = caught
+        yield from self._events()
+        if failure is not None:
+            raise failure
 
     def close(self) -> list[ChatEvent]:
         """The bytes ended. Without a finish reason the answer is not whole: a failure."""

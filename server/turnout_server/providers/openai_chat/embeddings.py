@@ -12,7 +12,8 @@ from turnout.v1.embed_service_pb2 import EmbedRequest
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.target import Target
-from turnout_server.providers.openai_chat.chunks import Vector, VectorList, read_json
+from turnout_server.providers.json_text import read_json
+from turnout_server.providers.openai_chat.chunks import Vector, VectorList
 from turnout_server.providers.openai_chat.failures import stated_failure
 from turnout_server.providers.openai_chat.messages import Json
 from turnout_server.providers.openai_chat.options import Options

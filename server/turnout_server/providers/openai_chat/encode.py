@@ -65,7 +65,7 @@ def encode_chat(
         if options.include_usage:
             body["stream_options"] = {"include_usage": True}
     _add_limits(body, request, target, options, notes)
-    _add_sampling(body, request, notes)
+    _add_sampling(body, request)
     _add_tools(body, request)
     _add_response_format(body, request, options)
     _add_thinking(body, request, options, notes)
@@ -95,14 +95,15 @@ def _add_limits(
         body["stop"] = stops[:most]
 
 
-def _add_sampling(body: Json, request: ChatRequest, notes: Adjustments) -> None:
+def _add_sampling(body: Json, request: ChatRequest) -> None:
     for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
-        if request.HasField(name):  # type: ignore[arg-type]
+        if request.HasField(name):
             # A float32 of 0.7 reads 0.699999988 as a double; the caller wrote 0.7.
             body[name] = round(getattr(request, name), 6)
-    for name in ("top_k", "seed"):
-        if request.HasField(name):  # type: ignore[arg-type]
-            body[name] = getattr(request, name)
+    if request.HasField("top_k"):
+        body["top_k"] = request.top_k
+    if request.HasField("seed"):
+        body["seed"] = request.seed
 
 
 def _add_tools(body: Json, request: ChatRequest) -> None:
