@@ -1,7 +1,8 @@
-"""`TURNOUT_SECTION__KEY` variables, laid over the file: the only reader of the environment here."""
+"""The environment: `TURNOUT_SECTION__KEY` laid over the file, and what client commands use."""
 
 import os
 from collections.abc import Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 from turnout_server.app.config.document import Document, Path, read_yaml
@@ -14,6 +15,24 @@ SEPARATOR = "__"
 def environment() -> Mapping[str, str]:
     """The process's environment."""
     return os.environ
+
+
+def client_address() -> str:
+    """Where the client commands find the server: TURNOUT_ADDRESS, or the default port."""
+    return os.environ.get("TURNOUT_ADDRESS") or "127.0.0.1:50051"
+
+
+def client_key() -> str:
+    """What the client commands authenticate with: TURNOUT_API_KEY, empty for nothing."""
+    return os.environ.get("TURNOUT_API_KEY", "")
+
+
+def models_folder() -> FilePath:
+    """Where the embedded models lie: TURNOUT_MODELS_DIR, or the user's cache."""
+    if folder := os.environ.get("TURNOUT_MODELS_DIR"):
+        return FilePath(folder)
+    cache = os.environ.get("XDG_CACHE_HOME") or FilePath.home() / ".cache"
+    return FilePath(cache) / "turnout" / "models"
 
 
 def overlay(

@@ -34,7 +34,7 @@ class TimeoutsConfig(Section):
 
 
 class UpstreamLimitsConfig(Section):
-    """What the provider grants each key."""
+    """What the provider grants us."""
 
     rpm: Count | None = None
     """Requests a minute."""
@@ -67,7 +67,7 @@ class ProviderConfig(Section):
     """Sent with every request, beside the row's; none of them a credential."""
 
     limits: UpstreamLimitsConfig = UpstreamLimitsConfig()
-    """What the provider grants each key."""
+    """What the provider grants us."""
 
     timeouts: TimeoutsConfig = TimeoutsConfig()
     """How long each phase of one attempt may take."""

@@ -1,0 +1,1 @@
+"""The commands of `turnout`: what an operator runs, and small callers of each service."""
