@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 from turnout.admin.v1.admin_service_pb2 import (
@@ -22,9 +21,8 @@ from turnout_server.core.clock import Clock
 from turnout_server.core.target import Endpoint
 from turnout_server.dispatch.snapshot import Current
 from turnout_server.policy.health import Health
+from turnout_server.rpc.context import Context
 from turnout_server.rpc.models import provider_status
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from turnout.v1.errors_pb2 import ErrorReason
 from turnout_server.core.call import Identity
 from turnout_server.core.errors import GatewayError
 from turnout_server.rpc import status
+from turnout_server.rpc.context import Context, Handler
 from turnout_server.rpc.identity import caller
 from turnout_server.rpc.request_id import request_id
 
-Handler = grpc.RpcMethodHandler[Any, Any]
 REFUSED = "the call carries no valid credentials; send `authorization: Bearer <key>`"
 """One text for every way to fail, so that an attempt teaches nothing."""
 _OPEN_TO_ALL = ("/grpc.health.v1.Health/",)
@@ -61,7 +61,7 @@ def _refusing(handler: Handler, given_id: str) -> Handler:
     """A handler of the same shape that decodes nothing and says UNAUTHENTICATED."""
     error = GatewayError(ErrorReason.ERROR_REASON_UNAUTHENTICATED, REFUSED)
 
-    async def refuse(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def refuse(_: Any, context: Context) -> None:
         status.fail(context, error, request_id(given_id))
 
     make = {

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import grpc
 from turnout.v1.chat_service_pb2 import Finish, FinishReason
 from turnout.v1.errors_pb2 import ErrorReason
 
@@ -15,11 +14,11 @@ from turnout_server.core.errors import GatewayError, Violation
 from turnout_server.core.watch import Watch
 from turnout_server.dispatch.admission import Admission
 from turnout_server.rpc import status
+from turnout_server.rpc.context import Context
 from turnout_server.rpc.guard import mask
 from turnout_server.rpc.identity import caller
 from turnout_server.rpc.request_id import request_id
 
-Context = grpc.aio.ServicerContext[Any, Any]
 T = TypeVar("T")
 NO_DEADLINE_S: Mapping[Method, float] = {
     Method.CHAT: 600.0,

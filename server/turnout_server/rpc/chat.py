@@ -15,7 +15,8 @@ from turnout.v1.routing_pb2 import CacheStatus, Route
 from turnout_server.core.call import Method
 from turnout_server.core.watch import Watch
 from turnout_server.dispatch.chat import Chat
-from turnout_server.rpc.calls import Calls, Context, allow_model
+from turnout_server.rpc.calls import Calls, allow_model
+from turnout_server.rpc.context import Context
 from turnout_server.rpc.validate_chat import violations_of
 from turnout_server.rpc.writer import StreamWriter
 

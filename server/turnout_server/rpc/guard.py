@@ -13,9 +13,9 @@ from turnout.v1.errors_pb2 import ErrorReason
 
 from turnout_server.core.errors import GatewayError
 from turnout_server.rpc import status
+from turnout_server.rpc.context import Context, Handler
 
 _log = structlog.get_logger(__name__)
-Handler = grpc.RpcMethodHandler[Any, Any]
 
 
 _UNREADABLE = object()
@@ -57,7 +57,7 @@ def _safe(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] 
 
 
 def _guarded(behaviour: Any) -> Any:
-    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    async def guarded(request: Any, context: Context) -> Any:
         try:
             check_readable(request)
         except GatewayError as error:
@@ -77,7 +77,7 @@ def _masked_stream(handler: Handler) -> Handler:
     behaviour: Any = handler.stream_stream or handler.stream_unary
     name = "stream_stream" if handler.response_streaming else "stream_unary"
 
-    async def guarded(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    async def guarded(requests: Any, context: Context) -> Any:
         try:
             return await behaviour(requests, context)
         except Exception as bug:  # noqa: BLE001  the last wall before the wire
@@ -98,7 +98,7 @@ def check_readable(request: Any) -> None:
         )
 
 
-def mask(context: grpc.aio.ServicerContext[Any, Any], bug: Exception, request_id: str = "") -> None:
+def mask(context: Context, bug: Exception, request_id: str = "") -> None:
     """Log a bug of ours and tell the caller nothing of it but that it is ours."""
     _log.error("a bug of ours ended a call", request_id=request_id, exc_info=bug)
     status.fail(

@@ -3,9 +3,8 @@
 import asyncio
 import base64
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import grpc
 from turnout.v1.errors_pb2 import ErrorReason
 from turnout.v1.model_service_pb2 import (
     CircuitState,
@@ -32,10 +31,10 @@ from turnout_server.policy.health import EndpointStatus, Health
 from turnout_server.policy.routes import Alias
 from turnout_server.rpc import status
 from turnout_server.rpc.calls import refuse
+from turnout_server.rpc.context import Context
 from turnout_server.rpc.identity import caller
 from turnout_server.rpc.request_id import request_id
 
-Context = grpc.aio.ServicerContext[Any, Any]
 T = TypeVar("T")
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 WATCH_EVERY_S = 1.0

@@ -118,7 +118,7 @@ class RpcServer:
         """Stop at once."""
         await self._server.stop(0)
 
-    async def _say(self, state: HealthCheckResponse.ServingStatus) -> None:
+    async def _say(self, state: int) -> None:
         for name in ("", *self._names):
             await self._health.set(name, state)
 

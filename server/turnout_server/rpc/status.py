@@ -3,7 +3,6 @@
 import random
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as Packed
@@ -13,6 +12,7 @@ from google.rpc.status_pb2 import Status
 from turnout.v1.errors_pb2 import ErrorDetail, ErrorReason
 
 from turnout_server.core.errors import GatewayError
+from turnout_server.rpc.context import Context
 
 DOMAIN = "turnout"
 MAX_MESSAGE_BYTES = 256
@@ -80,7 +80,7 @@ def code_of(error: GatewayError) -> grpc.StatusCode:
     return TABLE[error.reason].code
 
 
-def fail(context: grpc.aio.ServicerContext[Any, Any], error: GatewayError, request_id: str) -> None:
+def fail(context: Context, error: GatewayError, request_id: str) -> None:
     """Set the call's status, details and trailers. The handler must then return, not abort:
     an abort towards a caller that does not read would wait for ever.
     """

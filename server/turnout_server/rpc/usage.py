@@ -1,7 +1,6 @@
 """turnout.v1.UsageService on the wire: the caller's own tenant, and no other."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import grpc
 from turnout.v1.usage_service_pb2 import (
@@ -15,10 +14,10 @@ from turnout.v1.usage_service_pb2_grpc import UsageServiceServicer
 
 from turnout_server.core.errors import GatewayError
 from turnout_server.rpc import status
+from turnout_server.rpc.context import Context
 from turnout_server.rpc.identity import caller
 from turnout_server.rpc.request_id import request_id
 
-Context = grpc.aio.ServicerContext[Any, Any]
 QueryUsage = Callable[[str, QueryUsageRequest], Awaitable[QueryUsageResponse]]
 ReadLimits = Callable[[str], Awaitable[Sequence[Limit]]]
 

@@ -1,10 +1,11 @@
 """Writes a stream's messages, and minds two clocks: a caller that never reads, and long silence."""
 
 import asyncio
-from typing import Any, Self
+from typing import Self
 
-import grpc
 from turnout.v1.chat_service_pb2 import ChatResponse, Heartbeat
+
+from turnout_server.rpc.context import Context
 
 HEARTBEAT_AFTER_S = 30.0
 WRITE_TIMEOUT_S = 30.0
@@ -20,7 +21,7 @@ class StreamWriter:
 
     def __init__(
         self,
-        context: grpc.aio.ServicerContext[Any, ChatResponse],
+        context: Context,
         *,
         heartbeat_after_s: float = HEARTBEAT_AFTER_S,
         write_timeout_s: float = WRITE_TIMEOUT_S,

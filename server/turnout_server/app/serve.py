@@ -1,0 +1,106 @@
+"""Runs the gateway in this process: event loop, signals, reload, and a tidy end."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from turnout_server.app.cli.complaint import Complaint
+from turnout_server.app.reload import Reloader
+from turnout_server.app.settings import Settings, read_settings
+from turnout_server.app.wiring import Gateway
+from turnout_server.providers.local.models import ModelFileError
+from turnout_server.providers.local.supervisor import LocalModelUnavailable
+from turnout_server.rpc.server import PortTaken
+
+LAME_DUCK_S = 5.0
+"""How long a server that was told to stop goes on taking calls, for balancers to notice."""
+
+_log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings, file: Path | None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status."""
+    uvloop.run(_serve(settings, file))
+    return 0
+
+
+async def _serve(settings: Settings, file: Path | None) -> None:
+    async def say(gateway: Gateway) -> None:
+        _log.info("serving", listen=settings.config.server.listen, port=gateway.port)
+
+    await run(settings, file, say)
+
+
+async def run(
+    settings: Settings,
+    file: Path | None,
+    then: Callable[[Gateway], Awaitable[object]],
+    *,
+    once: bool = False,
+) -> None:
+    """Start the gateway, do `then`, and go on serving until a signal comes (not with `once`).
+
+    SIGTERM waits for balancers first; SIGINT does not; a second signal stops at once.
+    """
+    gateway = Gateway(settings)
+    stop = Stop()
+    try:
+        await gateway.start()
+    except (PortTaken, ModelFileError, LocalModelUnavailable) as error:
+        await gateway.stop(lame_duck_s=0)
+        raise Complaint(str(error), exit_status=1) from None
+    async with asyncio.TaskGroup() as tasks:
+        background = [tasks.create_task(_reload(gateway, settings, file))]
+        if gateway.embedded is not None:
+            background.append(tasks.create_task(gateway.embedded.run()))
+        stop.listen()
+        try:
+            await then(gateway)
+            if not once:
+                await stop.asked.wait()
+            lame_duck_s = LAME_DUCK_S if stop.patient else 0.0
+            ending = tasks.create_task(gateway.stop(lame_duck_s=lame_duck_s))
+            await stop.or_again(ending)
+        finally:
+            for task in background:
+                task.cancel()
+
+
+async def _reload(gateway: Gateway, settings: Settings, file: Path | None) -> None:
+    reloader = Reloader(settings, lambda: read_settings(file), gateway.apply)
+    with suppress(asyncio.CancelledError):
+        await reloader.run()
+
+
+class Stop:
+    """The signals that end the process."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.patient = False
+        self._again = asyncio.Event()
+
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT for this loop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._hear, number)
+
+    async def or_again(self, ending: asyncio.Task[None]) -> None:
+        """Wait for a stop under way, or for a second signal that cuts it short."""
+        again = asyncio.create_task(self._again.wait())
+        await asyncio.wait((ending, again), return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+        if not ending.done():
+            ending.cancel()
+
+    def _hear(self, number: signal.Signals) -> None:
+        if self.asked.is_set():
+            self._again.set()
+        self.patient = number == signal.SIGTERM
+        self.asked.set()
