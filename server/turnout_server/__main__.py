@@ -1,6 +1,10 @@
 """`python -m turnout_server` and the console script `turnout`."""
 
+import os
 import sys
+
+# Read by grpc when it is imported: processes are started by exec, and its fork handlers only warn.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # noqa: TID251  before any import
 
 from turnout_server.app.cli.main import main
 

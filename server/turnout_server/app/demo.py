@@ -4,7 +4,7 @@ import time
 
 import grpc
 import uvloop
-from turnout.v1.chat_service_pb2 import ChatRequest, FinishReason
+from turnout.v1.chat_service_pb2 import ChatRequest, Finish, FinishReason
 from turnout.v1.chat_service_pb2_grpc import ChatServiceStub
 from turnout.v1.content_pb2 import ROLE_USER, Message
 from turnout.v1.embed_service_pb2 import EmbedRequest
@@ -67,7 +67,7 @@ async def _show_chat(channel: grpc.aio.Channel) -> None:
     print(f"\nchat> {QUESTION}\n", flush=True)
     question = Message(role=ROLE_USER, text=QUESTION)
     request = ChatRequest(model="chat", messages=[question], max_output_tokens=80)
-    started, messages = time.perf_counter(), 0
+    started, messages, finish = time.perf_counter(), 0, Finish()
     async for event in ChatServiceStub(channel).Chat(request, timeout=120):
         messages += 1
         print(event.text_delta, end="", flush=True)

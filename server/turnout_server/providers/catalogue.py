@@ -107,6 +107,7 @@ _ANTHROPIC = "chat streaming tools parallel_tools vision documents json_schema t
 _WIRE_CAPABILITIES = {
     "openai_chat": _OPENAI_CHAT.split(),
     "anthropic_messages": [*_ANTHROPIC.split(), "prompt_cache", "prefill"],
+    "scripted": [*_OPENAI_CHAT.split(), "embeddings", "prefill"],
 }
 """What each wire can carry, where a row says nothing else."""
 

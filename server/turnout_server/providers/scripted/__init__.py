@@ -1,0 +1,1 @@
+"""A provider that says what its model's name tells it to: for tests, demos and benchmarks."""
