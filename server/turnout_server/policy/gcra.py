@@ -6,58 +6,13 @@ was not used moves it back. It is kept in units x nanoseconds as an integer, so 
 what was used less what has drained, to the unit and for ever.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import count
 
+from turnout_server.core.charge import Charge, Level, Rate, Refusal, Seat
+
 _NS = 1_000_000_000
-_EMPTY: Mapping[Hashable, int] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`limit` units in every `period_s` seconds, of which `burst` (None: all) may come at once."""
-
-    limit: int
-    period_s: float
-    burst: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """`cost` units of what `key` may use. The same key under another rate is another bucket."""
-
-    key: Hashable
-    rate: Rate
-    cost: int
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """One of the `limit` calls that `key` may have under way; one seat of a key for a call."""
-
-    key: Hashable
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Nothing was taken. `key` is what one has to wait for longest.
-
-    `retry_after_s` is None when waiting never helps: the cost is above the burst.
-    """
-
-    key: Hashable
-    retry_after_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """What a bucket holds: whole units `used` and `remaining`, and seconds until it is empty."""
-
-    used: int
-    remaining: int
-    reset_s: float
+_EMPTY: Mapping[str, int] = {}
 
 
 class Reservation:
@@ -66,13 +21,13 @@ class Reservation:
     __slots__ = ("_charges", "_limiter", "_seats")
 
     def __init__(
-        self, limiter: "Limiter", charges: Sequence[Charge], seats: Sequence[tuple[Hashable, int]]
+        self, limiter: "Limiter", charges: Sequence[Charge], seats: Sequence[tuple[str, int]]
     ) -> None:
         self._limiter: Limiter | None = limiter
         self._charges = charges
         self._seats = seats
 
-    def settle(self, now: float, actual: Mapping[Hashable, int] = _EMPTY) -> None:
+    def settle(self, now: float, actual: Mapping[str, int] = _EMPTY) -> None:
         """Replaces the reserved cost of each key in `actual` by real use, and frees the seats.
 
         A key that is missing stays as reserved. Use above the reservation becomes debt.
@@ -105,9 +60,9 @@ class Limiter:
     def __init__(self, lease_s: float = 45.0, busy_retry_s: float = 1.0) -> None:
         self._lease_s = lease_s
         self._busy_retry_s = busy_retry_s
-        self._tats: dict[tuple[Hashable, Rate], int] = {}
+        self._tats: dict[tuple[str, Rate], int] = {}
         # Leases of one key are in order of their end, as all last equally long.
-        self._leases: dict[Hashable, dict[int, float]] = {}
+        self._leases: dict[str, dict[int, float]] = {}
         self._lease_numbers = count()
         self._sweep_at = 1024
 
@@ -117,33 +72,32 @@ class Limiter:
         """Takes every charge and every seat, or nothing at all."""
         now_ns = round(now * _NS)
         worst: Refusal | None = None
-        tats: dict[tuple[Hashable, Rate], int] = {}
+        tats: dict[tuple[str, Rate], int] = {}
         for charge in charges:
             rate = charge.rate
             bucket = (charge.key, rate)
             start = max(tats.get(bucket, self._tats.get(bucket, 0)), now_ns * rate.limit)
             tats[bucket] = start + charge.cost * _period_ns(rate)
             refusal = _check(charge, tats[bucket], now_ns)
-            worst = refusal if refusal is not None and _outlasts(refusal, worst) else worst
+            worst = refusal if refusal is not None and refusal.outlasts(worst) else worst
         for seat in seats:
             if self.seats_taken(seat.key, now) >= seat.limit:
                 refusal = Refusal(seat.key, self._busy_retry_s)
-                worst = refusal if _outlasts(refusal, worst) else worst
+                worst = refusal if refusal.outlasts(worst) else worst
         if worst is not None:
             return worst
         self._tats.update(tats)
         self._sweep(now_ns)
         return Reservation(self, charges, [(s.key, self._sit(s.key, now)) for s in seats])
 
-    def level(self, key: Hashable, rate: Rate, now: float) -> Level:
+    def level(self, key: str, rate: Rate, now: float) -> Level:
         """What is left of one bucket at `now`; `remaining` is negative in debt."""
         now_ns = round(now * _NS)
         held = max(0, self._tats.get((key, rate), 0) - now_ns * rate.limit)
         used = -(-held // _period_ns(rate))
-        burst = rate.limit if rate.burst is None else rate.burst
-        return Level(used, burst - used, held / rate.limit / _NS if held else 0.0)
+        return Level(used, rate.burst_units - used, held / rate.limit / _NS if held else 0.0)
 
-    def seats_taken(self, key: Hashable, now: float) -> int:
+    def seats_taken(self, key: str, now: float) -> int:
         """How many seats of `key` are held at `now`."""
         leases = self._leases.get(key, {})
         while leases:
@@ -162,19 +116,19 @@ class Limiter:
             tat = max(tat, round(now * _NS) * charge.rate.limit)
         self._tats[bucket] = tat + difference * _period_ns(charge.rate)
 
-    def _sit(self, key: Hashable, now: float) -> int:
+    def _sit(self, key: str, now: float) -> int:
         lease = next(self._lease_numbers)
         self._leases.setdefault(key, {})[lease] = now + self._lease_s
         return lease
 
-    def _leave(self, key: Hashable, lease: int) -> None:
+    def _leave(self, key: str, lease: int) -> None:
         leases = self._leases.get(key)
         if leases is not None:
             leases.pop(lease, None)
             if not leases:
                 del self._leases[key]
 
-    def _renew(self, key: Hashable, lease: int, now: float) -> bool:
+    def _renew(self, key: str, lease: int, now: float) -> bool:
         leases = self._leases.get(key, {})
         if leases.pop(lease, now) <= now:
             return False
@@ -195,16 +149,9 @@ def _period_ns(rate: Rate) -> int:
 
 def _check(charge: Charge, tat: int, now_ns: int) -> Refusal | None:
     rate = charge.rate
-    burst = rate.limit if rate.burst is None else rate.burst
-    over = tat - now_ns * rate.limit - burst * _period_ns(rate)
+    over = tat - now_ns * rate.limit - rate.burst_units * _period_ns(rate)
     if over <= 0:
         return None
-    if charge.cost > burst:
+    if charge.cost > rate.burst_units:
         return Refusal(charge.key, None)
     return Refusal(charge.key, -(-over // rate.limit) / _NS)
-
-
-def _outlasts(refusal: Refusal, worst: Refusal | None) -> bool:
-    if worst is None or refusal.retry_after_s is None:
-        return True
-    return worst.retry_after_s is not None and refusal.retry_after_s > worst.retry_after_s

@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from turnout_server.policy.gcra import Charge, Limiter, Rate, Refusal, Reservation, Seat
+from turnout_server.core.charge import Charge, Rate, Refusal, Seat
+from turnout_server.policy.gcra import Limiter, Reservation
 
 RPM = Rate(limit=60, period_s=60.0)
 TPM = Rate(limit=100_000, period_s=60.0)
@@ -173,7 +174,7 @@ def test_a_renewed_seat_outlives_later_ones_that_were_not() -> None:
 def test_memory_holds_only_buckets_that_are_not_empty() -> None:
     limiter = Limiter()
     for tenant in range(20_000):
-        limiter.reserve(tenant * 1.0, [Charge(tenant, RPM, 1)])
+        limiter.reserve(tenant * 1.0, [Charge(str(tenant), RPM, 1)])
     assert len(limiter._tats) <= 1024
 
 
