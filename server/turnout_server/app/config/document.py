@@ -59,6 +59,9 @@ def read_yaml(text: str, name: str) -> Document:
     return Document(name, data, {path: f"{name}:{line}" for path, line in _lines(root, ())})
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's scalars: `off` and `no` are words here, and a date is text."""
 
@@ -67,13 +70,14 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen: set[object] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"'{key}' stands here twice; keep one", key_node.start_mark
                 )
-            if key_node.tag != "tag:yaml.org,2002:merge":
-                seen.add(key)
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
