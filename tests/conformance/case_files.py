@@ -1,7 +1,7 @@
 """Cases out of YAML, each a typed `turnout.testing.v1.Case` in the JSON form of protobuf.
 
-A file holds `cases`, and may say for all of them: `row`, the only catalogue row they hold for, whose
-options they show; `unary: true`, when the answer is asked for in one piece.
+A file holds `cases`, and may say for all of them: `row`, the only catalogue row they hold for and
+whose options they show; `unary: true`, when the answer is asked for in one piece.
 """
 
 import base64

@@ -141,8 +141,7 @@ async def _check(
             events.append(await provider.complete(case.chat, attempt))
         else:
             async for event in provider.chat(case.chat, attempt):
-                if isinstance(event, ChatResponse):
-                    events.append(event)
+                events += [event] if isinstance(event, ChatResponse) else []
     except ProviderFailure as caught:
         failure = caught
     assert case.SerializeToString(deterministic=True) == before, "the request was changed"

@@ -86,4 +86,6 @@ class SseDecoder:
                 self._name = line[6:].removeprefix(b" ")
             elif line == b"data":
                 self._data.append(b"")
+            elif line == b"event":
+                self._name = b""
         return events

@@ -19,6 +19,8 @@ from typing import cast
 
 import aiohttp
 import httpx2
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.target import Endpoint
@@ -208,7 +210,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             trace = aiohttp.TraceConfig()
             trace.on_connection_reuseconn.append(_note_reuse)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=_CleanConnector(
                     limit=0, keepalive_timeout=IDLE_CONNECTION_S, ssl=self._tls or _trusted()
                 ),
                 # A provider's cookies would tie the calls of different tenants together.
@@ -240,6 +242,20 @@ _KINDS_BY_STATUS = {
 }
 _OUR_HEADERS = frozenset({"accept-encoding", "connection", "content-length", "host"})
 _HIDDEN_HEADERS = frozenset({b"set-cookie", b"content-encoding"})
+
+
+class _CleanConnector(aiohttp.TCPConnector):
+    """Reuses no connection on which bytes came unasked: they would answer the next request."""
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """See TCPConnector.connect."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
 
 
 async def _note_reuse(_session: object, context: SimpleNamespace, _params: object) -> None:

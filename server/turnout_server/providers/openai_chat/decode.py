@@ -43,7 +43,7 @@ class StreamDecoder:
         return self._assembly.has_reason
 
     def feed(self, read: bytes) -> Iterator[ChatEvent]:
-        """Take one read; what came before something wrong is given before ProviderFailure is raised.
+        """Take one read; what came before a fault in it is given before ProviderFailure is raised.
 
         Iterate to the end before the next read.
         """

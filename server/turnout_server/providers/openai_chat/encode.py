@@ -11,6 +11,7 @@ from turnout.v1.chat_service_pb2 import Warning as WarningMessage
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.target import Target
 from turnout_server.providers.adjustments import Adjustments
+from turnout_server.providers.json_text import require_object
 from turnout_server.providers.openai_chat.messages import Json, MessageEncoder
 from turnout_server.providers.openai_chat.options import Options
 
@@ -199,18 +200,10 @@ def _provider_parameters(request: ChatRequest, target: Target) -> Json:
         if parameters.provider not in {target.endpoint.name, target.endpoint.row}:
             continue
         path = f"provider_parameters[{index}].json"
-        try:
-            members = _MEMBERS.decode(parameters.json)
-        except (msgspec.DecodeError, RecursionError):
-            raise ProviderFailure(
-                FailureKind.REJECTED, f"{path} is not a JSON object", field=path
-            ) from None
+        members = require_object(parameters.json, path)
         if settled := sorted(_SETTLED & members.keys()):
             raise ProviderFailure(
                 FailureKind.REJECTED, f"{path} may not set {settled[0]}", field=path
             )
         merged |= members
     return merged
-
-
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])

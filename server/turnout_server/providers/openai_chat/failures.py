@@ -17,6 +17,7 @@ import openai
 from turnout_server.core.clock import SYSTEM_CLOCK
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.retry_after import parse_retry_after
+from turnout_server.providers.json_text import read_json
 from turnout_server.providers.redact import error_words
 from turnout_server.providers.upstream import failure_within, status_kind
 
@@ -86,6 +87,7 @@ _KINDS_IN_STREAM: dict[str, FailureKind] = {
 """What stands for the status in an error that comes without one."""
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+_ANYTHING = msgspec.json.Decoder()
 _FIELD = re.compile(r"[A-Za-z0-9_.\[\]]{1,64}")
 
 
@@ -117,19 +119,12 @@ def answered_failure(response: httpx2.Response, body: object) -> ProviderFailure
 
 def stated_failure(data: bytes) -> ProviderFailure:
     """The failure that an error object of the answer is, mapped as its HTTP twin would be."""
-    try:
-        body: object = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        body = None
-    return _failure(_error_object(body), status=0)
+    return _failure(_error_object(_json(data)), status=0)
 
 
 def states_error(data: bytes) -> bool:
     """Whether a JSON text is an object with an `error` in it."""
-    try:
-        body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+    body = _json(data)
     return isinstance(body, dict) and bool(body.get("error"))
 
 
@@ -137,6 +132,13 @@ def request_id_of(headers: Mapping[str, str]) -> str:
     """The provider's own id of a request, by whichever header it uses; cut to 128 characters."""
     found = next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), "")
     return found[:128]
+
+
+def _json(data: bytes) -> object:
+    try:
+        return read_json(data, _ANYTHING)
+    except ProviderFailure:
+        return None
 
 
 def _failure(
