@@ -1,10 +1,13 @@
 """What was changed in a request to suit the provider, told to the caller and never in silence."""
 
+import re
+
 from turnout.v1.chat_service_pb2 import Warning as WarningMessage
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 
 _Kind = WarningMessage.Kind
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class Adjustments:
@@ -12,7 +15,7 @@ class Adjustments:
 
     def __init__(self, *, strict: bool = False) -> None:
         self._strict = strict
-        self._fields: dict[tuple[_Kind.ValueType, str], list[str]] = {}
+        self._fields: dict[tuple[_Kind.ValueType, str, str], list[str]] = {}
 
     def dropped(self, field: str, why: str) -> None:
         """The parameter is left out."""
@@ -34,14 +37,14 @@ class Adjustments:
         self._note(WarningMessage.KIND_STATE_STRIPPED, field, why)
 
     def warnings(self) -> list[WarningMessage]:
-        """One warning for each kind of change, at the first field that it was made to."""
+        """One warning for each kind of change to each field; of a list's items, at the first."""
         return [
             WarningMessage(
                 kind=kind,
                 field=fields[0],
                 message=text if len(fields) == 1 else f"{text} ({len(fields)} times)",
             )
-            for (kind, text), fields in self._fields.items()
+            for (kind, _, text), fields in self._fields.items()
         ]
 
     def _refuse_when_strict(self, field: str, why: str) -> None:
@@ -49,4 +52,4 @@ class Adjustments:
             raise ProviderFailure(FailureKind.CAPABILITY, f"{field}: {why}", field=field)
 
     def _note(self, kind: _Kind.ValueType, field: str, text: str) -> None:
-        self._fields.setdefault((kind, text), []).append(field)
+        self._fields.setdefault((kind, _INDEX.sub("", field), text), []).append(field)

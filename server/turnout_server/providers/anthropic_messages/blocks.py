@@ -70,7 +70,7 @@ class AnswerBlock:
         written = "".join(self._input)
         if not written.strip() and self._start.input is not msgspec.UNSET:
             # Whole answers, and some servers' streams, have the arguments in the block itself.
-            written = bytes(self._start.input).decode()
+            written = bytes(self._start.input).decode("utf-8", "replace")
         return written if written.strip() not in {"", "null"} else "{}"
 
     def add_text(self, piece: str) -> None:

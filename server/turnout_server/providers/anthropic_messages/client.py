@@ -91,8 +91,15 @@ class Client:
             _PATH,
             cast_to=httpx2.Response,
             content=body,
-            options={"headers": {**_UNREAD, **_auth(key)}},
+            options={"headers": {**_UNREAD, **self._auth(key)}},
         )
+
+    def _auth(self, key: Key | None) -> dict[str, str | anthropic.Omit]:
+        if key is None:
+            return {"Authorization": anthropic.Omit()}
+        if self._options.auth == "x-api-key":
+            return {"Authorization": anthropic.Omit(), "X-Api-Key": key.secret.reveal()}
+        return {"Authorization": f"Bearer {key.secret.reveal()}"}
 
 
 def _sdk(endpoint: Endpoint, http: httpx2.AsyncClient) -> anthropic.AsyncAnthropic:
@@ -109,12 +116,6 @@ def _sdk(endpoint: Endpoint, http: httpx2.AsyncClient) -> anthropic.AsyncAnthrop
     # ANTHROPIC_CUSTOM_HEADERS would reach every endpoint of this wire, whoever runs it.
     sdk._custom_headers = endpoint.headers
     return sdk
-
-
-def _auth(key: Key | None) -> dict[str, str | anthropic.Omit]:
-    if key is None:
-        return {"Authorization": anthropic.Omit()}
-    return {"Authorization": f"Bearer {key.secret.reveal()}"}
 
 
 def _request_id(answer: httpx2.Response) -> str:

@@ -16,6 +16,7 @@ from turnout.v1.chat_service_pb2 import (
 )
 from turnout.v1.chat_service_pb2 import Warning as WarningMessage
 from turnout.v1.content_pb2 import Message, Role
+from turnout.v1.routing_pb2 import Route
 from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
@@ -67,9 +68,8 @@ _T = TypeVar("_T")
 class StreamDecoder:
     """Decodes one streamed answer. Feed it until it is `over`, then `close` it.
 
-    `complete` says that the terminal event was seen.
-
-    `provider` is the owner written on opaque state; `request_id` goes into every receipt.
+    `complete` says that the terminal event was seen. `provider` is the owner written on opaque
+    state; `request_id` goes into every receipt.
     """
 
     def __init__(
@@ -92,11 +92,13 @@ class StreamDecoder:
         Never raises: what came before a failure in the same read is output like any other. Once
         the answer is over, everything is passed over.
         """
+        if self.over:
+            return []
         try:
             for event in self._sse.feed(read):
-                if self.over:
-                    break
                 self._take(event)
+                if self.complete:
+                    break
         except ProviderFailure as failure:
             self._failure = failure
         return self._joined.take()
@@ -113,7 +115,8 @@ class StreamDecoder:
 
     def _take(self, sse: SseEvent) -> None:
         if sse.name == b"error":
-            raise self._answer.failure(sse.data)
+            self._error(sse.data)
+            return
         try:
             event = read_json(sse.data, _event_decoder)
         except ProviderFailure:
@@ -121,7 +124,10 @@ class StreamDecoder:
             if sse.data == b"[DONE]" or read_json(sse.data, _kind_decoder).type not in _KNOWN:
                 return
             raise
-        match event.type or sse.name.decode("utf-8", "replace"):
+        kind = event.type or sse.name.decode("utf-8", "replace")
+        if kind.startswith("content_block") and self._answer.stopped:
+            return
+        match kind:
             case "content_block_delta":
                 self._delta(event.index, _required(event.delta))
             case "content_block_start":
@@ -137,7 +143,15 @@ class StreamDecoder:
             case "message_stop":
                 self._finish()
             case "error":
-                raise self._answer.failure(sse.data)
+                self._error(sse.data)
+
+    def _error(self, body: bytes) -> None:
+        failure = failure_of(body, status=0, request_id=self._answer.request_id)
+        if failure.kind is not FailureKind.PROMPT_BLOCKED or not self._answer.has_begun:
+            raise failure
+        # The filter that blocks a prompt also cuts answers short; then it is how they end.
+        self._answer.note(WireDelta(stop_reason="content_filter"), None)
+        self._finish()
 
     def _begin_block(self, event: WireEvent) -> None:
         if event.content_block is msgspec.UNSET:
@@ -192,7 +206,7 @@ def decode_message(
     answer = _Answer(provider, request_id, warnings)
     message = read_json(body, _message_decoder)
     if message.type == "error" or message.error is not msgspec.UNSET:
-        raise answer.failure(body)
+        raise failure_of(body, status=0, request_id=request_id)
     if message.content is None:
         raise ProviderFailure(FailureKind.ERROR, "an answer without content")
     answer.begin(message)
@@ -206,7 +220,7 @@ class _Answer:
 
     def __init__(self, provider: str, request_id: str, warnings: Sequence[WarningMessage]) -> None:
         self._provider = provider
-        self._request_id = request_id
+        self.request_id = request_id
         self._warnings = warnings
         self._id = ""
         self._stop_reason = ""
@@ -232,6 +246,16 @@ class _Answer:
         block = self._blocks[index] = AnswerBlock(raw, part_index=len(self._blocks))
         return block
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any block of the answer has come."""
+        return bool(self._blocks)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the model has stopped: what it says after that is no part of the answer."""
+        return bool(self._stop_reason)
+
     def block(self, index: int, kind: str = "") -> AnswerBlock:
         """The open block of that index, of that kind where one is named."""
         block = self._blocks.get(index)
@@ -252,15 +276,11 @@ class _Answer:
         booked by an estimate than by it.
         """
         if self._usage is None:
-            return Receipt(self._request_id)
+            return Receipt(self.request_id)
         usage = self._counted()
         if not output_counted:
             usage.ClearField("output_tokens")
-        return Receipt(self._request_id, usage)
-
-    def failure(self, body: bytes) -> ProviderFailure:
-        """An error that stands where the answer should."""
-        return failure_of(body, status=0, request_id=self._request_id)
+        return Receipt(self.request_id, usage)
 
     def finish(self) -> ChatResponse:
         """The last event. An answer of nothing without a reason is a failure: none came."""
@@ -271,6 +291,7 @@ class _Answer:
             raw_reason=self._stop_reason,
             stop_sequence=self._stop_sequence,
             usage=self._counted(),
+            route=Route(provider_request_id=self.request_id),
             response_id=self._id,
             message=Message(
                 role=Role.ROLE_ASSISTANT,

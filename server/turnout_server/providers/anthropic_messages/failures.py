@@ -40,16 +40,14 @@ _BY_TYPE = {
     "overloaded_error": _K.OVERLOADED,
 }
 # The API gives these causes no type or code of their own: only their wording tells them apart.
-_BY_WORDING = (
-    (re.compile(r"credit balance is too low|usage limits?\b.*\breached"), _K.QUOTA),
-    (
-        re.compile(
-            r"prompt is too long|exceeds? (the )?(model's )?(context|maximum number of tok)"
-        ),
-        _K.CONTEXT_LENGTH,
-    ),
-    (re.compile(r"signature"), _K.STATE_REJECTED),
-    (re.compile(r"blocked (by|under) .*(content filter|usage policy)"), _K.PROMPT_BLOCKED),
+_BY_WORDING = tuple(
+    (re.compile(wording, re.IGNORECASE), kind)
+    for wording, kind in (
+        (r"credit balance is too low|reached your .*\busage limits", _K.QUOTA),
+        (r"prompt is too long|exceeds? .*\bcontext (limit|window|length)", _K.CONTEXT_LENGTH),
+        (r"\bsignature\b.*\bthinking\b|thinking.* cannot be modified", _K.STATE_REJECTED),
+        (r"blocked (by|under) .*(content filter|usage policy)", _K.PROMPT_BLOCKED),
+    )
 )
 # An error's message begins with the path of the field, where one is at fault.
 _FIELD = re.compile(r"([a-z_]+(?:\.[a-z0-9_]+)*): ")
@@ -124,8 +122,9 @@ def failures(clock: Clock = SYSTEM_CLOCK) -> Iterator[None]:
 
 
 def _unclassified(error: Exception) -> ProviderFailure:
-    kind = _K.TIMEOUT if isinstance(error, httpx2.TimeoutException | TimeoutError) else _K.ERROR
-    return ProviderFailure(kind, type(error).__name__)
+    timed_out = anthropic.APITimeoutError | httpx2.TimeoutException | TimeoutError
+    kind = _K.TIMEOUT if isinstance(error, timed_out) else _K.ERROR
+    return ProviderFailure(kind, f"the call broke: {type(error).__name__}")
 
 
 def _kind(type_: str, code: str, message: str, status: int) -> FailureKind:
