@@ -9,7 +9,8 @@ _SECRET = re.compile(
       (?i:bearer|basic|key|token)[\s:=]+[^\s"',;]{6,}        # a credential behind its name
     | \b(?:sk|pk|rk|gsk|xai|hf|pplx|nvapi|ghp|key|AIza|AKIA)[-_]?[A-Za-z0-9_\-*.]{6,}
     | \beyJ[\w-]+\.[\w-]+\.[\w-]*                            # a JSON web token
-    | (?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+/=-]{24,}      # anything long that looks random
+    | (?<![\w+/=-])                                         # once per word: else quadratic
+      (?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+/=-]{24,}      # anything long that looks random
     """,
     re.VERBOSE,
 )
