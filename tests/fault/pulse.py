@@ -1,6 +1,7 @@
 """Feels the pulse of the event loop and of the process while a fault is played."""
 
 import asyncio
+import time
 from typing import Self
 
 import psutil
@@ -41,12 +42,11 @@ class Pulse:
         return int(self._process.memory_info().rss)
 
     def _schedule(self) -> None:
-        loop = asyncio.get_running_loop()
-        due_s = loop.time() + _INTERVAL_S
-        self._next_beat = loop.call_at(due_s, self._beat, due_s)
+        due_s = time.monotonic() + _INTERVAL_S
+        self._next_beat = asyncio.get_running_loop().call_later(_INTERVAL_S, self._beat, due_s)
 
     def _beat(self, due_s: float) -> None:
-        lag_s = asyncio.get_running_loop().time() - due_s
+        lag_s = time.monotonic() - due_s
         self.worst_lag_s = max(self.worst_lag_s, lag_s)
         self._beats += 1
         if self._beats % _BEATS_PER_MEMORY_READING == 0:

@@ -1,7 +1,7 @@
 """One request being answered: what a script may do, and the register of scripts."""
 
-import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -67,7 +67,7 @@ class Exchange:
         """Send the response head, after the pause the options ask for."""
         await self.connection.pause(self.script.seconds("head_ms"))
         await self.connection.write(response_head(status, self._with_own(headers)))
-        self.request.head_sent_at_s = asyncio.get_running_loop().time()
+        self.request.head_sent_at_s = time.monotonic()
 
     async def begin(
         self, reply: Reply, *, framing: Framing = "natural", extra_headers: Headers = ()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Self
@@ -45,6 +46,9 @@ class FaultServer:
     `rules` (a script or a function of the request), the script its model names
     (`fault:<name>[~option=value]…`), `default`. Ahead of all of them, Anthropic's wire refuses a
     prefill that ends in white space, as the real one does. `requests` is the log of all requests.
+    `active_requests` counts those whose script is still playing, `stale_closes` the requests that
+    met a connection dead by script and are not in the log.
+
     Leaving the context raises what went wrong inside scripts, so that a fault of the harness is
     never taken for one of the upstream.
 
@@ -59,6 +63,7 @@ class FaultServer:
         self.queue: deque[str] = deque()
         self.rules: dict[str, Rule] = {}
         self.requests: list[RecordedRequest] = []
+        self.active_requests = 0
         self.connections_accepted = 0
         self.stale_closes = 0
         self.errors: list[Exception] = []
@@ -121,11 +126,6 @@ class FaultServer:
         """Connections now open, idle ones included."""
         return len(self._connections)
 
-    @property
-    def active_requests(self) -> int:
-        """Requests whose script is still playing."""
-        return sum(request.outcome == "playing" for request in self.requests)
-
     def forget(self) -> None:
         """Empty the queue, the rules and the log; open connections stay."""
         self.queue.clear()
@@ -173,13 +173,14 @@ class FaultServer:
             wire=wire.name,
             script=Script(""),
             connection=connection,
-            received_at_s=asyncio.get_running_loop().time(),
+            received_at_s=time.monotonic(),
         )
         self.requests.append(request)
         await self._play(request, wire)
 
     async def _play(self, request: RecordedRequest, wire: Wire) -> None:
         connection = request.connection
+        self.active_requests += 1
         try:
             request.script = self._choose(request)
             exchange = Exchange(
@@ -198,7 +199,8 @@ class FaultServer:
             request.outcome = "cut"
             connection.reset()
         finally:
-            request.ended_at_s = asyncio.get_running_loop().time()
+            self.active_requests -= 1
+            request.ended_at_s = time.monotonic()
 
     def _choose(self, request: RecordedRequest) -> Script:
         if request.wire == "anthropic_messages" and request.prefill[-1:].isspace():

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,7 +36,6 @@ class WatchedProtocol(asyncio.StreamReaderProtocol):
     def __init__(self, handler: Handler, loop: asyncio.AbstractEventLoop) -> None:
         reader = asyncio.StreamReader(limit=_HEAD_LIMIT_BYTES, loop=loop)
         super().__init__(reader, handler, loop=loop)
-        self._clock = loop.time
         self.peer_gone = asyncio.Event()
         self.peer_gone_at_s: float | None = None
 
@@ -51,17 +51,16 @@ class WatchedProtocol(asyncio.StreamReaderProtocol):
 
     def _note_departure(self) -> None:
         if self.peer_gone_at_s is None:
-            self.peer_gone_at_s = self._clock()
+            self.peer_gone_at_s = time.monotonic()
             self.peer_gone.set()
 
 
-def reset_transport(transport: asyncio.BaseTransport) -> None:
+def reset_connection(writer: asyncio.StreamWriter) -> None:
     """Close with a TCP RST: unsent bytes are dropped, the peer sees ECONNRESET."""
-    raw_socket: socket.socket | None = transport.get_extra_info("socket")
-    if raw_socket is not None and not transport.is_closing():
+    raw_socket: socket.socket | None = writer.get_extra_info("socket")
+    if raw_socket is not None and not writer.is_closing():
         raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+    writer.transport.abort()
 
 
 class HttpConnection:
@@ -81,7 +80,7 @@ class HttpConnection:
 
     @property
     def client_closed_at_s(self) -> float | None:
-        """Loop time at which the client left; None while it is here or when we left first."""
+        """When (time.monotonic) the client left; None while it is here or when we left first."""
         return None if self.closed_by_us else self._protocol.peer_gone_at_s
 
     async def read_request(self) -> RawRequest | None:
@@ -140,7 +139,7 @@ class HttpConnection:
     def reset(self) -> None:
         """Cut the connection by a TCP RST."""
         self._leave()
-        reset_transport(self._writer.transport)
+        reset_connection(self._writer)
 
     def close(self) -> None:
         """Close the connection cleanly, after what is still to be sent."""

@@ -12,7 +12,9 @@ Outcome = Literal["playing", "finished", "cut", "client_gone"]
 
 @dataclass(slots=True, kw_only=True)
 class RecordedRequest:
-    """One request, what it was answered with, and how it ended. Times are those of the loop.
+    """One request, what it was answered with, and how it ended.
+
+    Times are those of `time.monotonic`: uvloop's own clock stands still within an iteration.
 
     `outcome`: `finished` = the script was played to its end, `cut` = the script closed the
     connection, `client_gone` = the client closed it while the script was playing.

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from tests.fault.upstream.http import reset_transport
+from tests.fault.upstream.http import reset_connection
 
 TASK_PREFIX = "tcpx"
 """Names of this proxy's tasks begin so, for those who count tasks."""
@@ -221,6 +221,7 @@ class _Link:
                 counts.stalls += 1
                 if direction == "to_server":
                     await self.until_client_leaves()
+                    writer.write_eof()
                 else:
                     await self._client_left.wait()
 
@@ -232,7 +233,7 @@ class _Link:
         """Reset both sides."""
         for writer in (self._client_writer, self._server_writer):
             if writer is not None:
-                reset_transport(writer.transport)
+                reset_connection(writer)
 
     def close(self) -> None:
         """Close both sides cleanly."""

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import zlib
-from typing import Literal
 
 from tests.fault.upstream.exchange import Exchange, script
 
@@ -14,7 +13,7 @@ _MIB = 1 << 20
 _PIECE_BYTES = 64 * 1024
 _FIRST_FEW = 3
 
-Cut = Literal["rst", "close", "clean", "stall"]
+_ENDINGS = ("rst", "close", "clean", "stall")
 
 
 @script("ok")
@@ -162,7 +161,7 @@ async def split_characters(exchange: Exchange) -> None:
 async def cut(exchange: Exchange) -> None:
     """A good start of `at` frames, ended `by` rst, close, clean or stall."""
     by = exchange.script.text("by", "rst")
-    assert by in ("rst", "close", "clean", "stall"), by
+    assert by in _ENDINGS, by
     await _cut(exchange, by, at_default=_FIRST_FEW)
 
 
@@ -244,7 +243,7 @@ async def _break_off(exchange: Exchange, *, announced_bytes: int | None) -> None
         exchange.connection.close()
 
 
-async def _cut(exchange: Exchange, by: Cut | str, *, at_default: int | None = None) -> None:
+async def _cut(exchange: Exchange, by: str, *, at_default: int | None = None) -> None:
     reply = exchange.reply()
     at = exchange.script.number("at", len(reply.body) if at_default is None else at_default)
     await exchange.begin(reply, framing="chunked")

@@ -1,11 +1,13 @@
 """Good answers: both chat wires, streamed and unary, and embeddings."""
 
 import base64
+import ssl
 import struct
 from itertools import pairwise
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.fault.upstream import INPUT_TOKENS, FaultServer, UnknownScript, answer, vector
 from tests.unit.fault_harness.raw_client import CHAT_WIRES, RawClient, ask, kinds
@@ -73,6 +75,14 @@ async def test_a_prefill_is_continued_where_it_ends(
     received = await ask(server.port, wire, "fault:ok~overlap=2", messages=messages)
     assert server.requests[0].prefill == prefill
     assert received.text() == TEXT[len(prefill) - 2 :]
+
+
+@pytest.mark.parametrize("wire", CHAT_WIRES)
+async def test_an_answer_cut_anywhere_can_be_completed(server: FaultServer, wire: str) -> None:
+    for at in range(1, 12):
+        begun = (await ask(server.port, wire, f"fault:cut~at={at}")).text().rstrip()
+        messages = [{"role": "assistant", "content": begun}]
+        assert begun + (await ask(server.port, wire, "m", messages=messages)).text() == TEXT
 
 
 async def test_anthropic_refuses_a_prefill_that_ends_in_white_space(server: FaultServer) -> None:
@@ -156,6 +166,24 @@ async def test_an_unknown_script_fails_the_test_that_asked_for_it() -> None:
         await server.__aexit__()
     assert raised.group_contains(UnknownScript, match="nonesuch")
     assert raised.group_contains(UnknownScript, match="att")
+
+
+async def test_a_server_with_a_certificate_speaks_https() -> None:
+    authority = trustme.CA()
+    ours, theirs = (
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
+        ssl.create_default_context(),
+    )
+    authority.issue_cert("127.0.0.1").configure_cert(ours)
+    authority.configure_trust(theirs)
+    async with FaultServer(tls=ours) as server:
+        assert server.base_url.startswith("https://")
+        for script, end in (("ok", "complete"), ("rst", "reset"), ("hang", "silent")):
+            async with RawClient(server.port, tls=theirs) as client:
+                received = await client.ask("openai_chat", f"fault:{script}", within_s=0.3)
+            assert received.end == end
+        await server.wait_until_idle()
+        assert server.requests[-1].outcome == "client_gone"
 
 
 async def test_an_unknown_path_is_not_found(server: FaultServer) -> None:
