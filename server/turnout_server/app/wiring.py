@@ -44,9 +44,9 @@ class Gateway:
         self._embedded: Embedded | None = None
         self._snapshot: Snapshot | None = None
         self._health = Health(rng)
-        self._admission = Admission(settings.config.server.max_in_flight)
-        self._calls = Calls(self._admission, self._watch, self._clock)
-        self._chat = Chat(self._current, self._health, self._clock, rng)
+        self.admission = Admission(settings.config.server.max_in_flight)
+        self._calls = Calls(self.admission, self._watch, self._clock)
+        self._chat = Chat(self.snapshot, self._health, self._clock, rng)
         self._server = RpcServer(Listen(settings.config.server.listen), self._services())
         self._admin_server = self._admin()
         self.port = 0
@@ -75,7 +75,7 @@ class Gateway:
         """Let calls end within the configured grace, then free everything."""
         grace_s = self.settings.config.server.drain_grace
         await self._server.drain(
-            self._admission, self._calls, lame_duck_s=lame_duck_s, grace_s=grace_s
+            self.admission, self._calls, lame_duck_s=lame_duck_s, grace_s=grace_s
         )
         if self._admin_server is not None:
             await self._admin_server.stop()
@@ -84,7 +84,7 @@ class Gateway:
             await self._embedded.stop()
 
     def _services(self) -> list[Service]:
-        models = ModelService(self._current, self._health, self._clock)
+        models = ModelService(self.snapshot, self._health, self._clock)
         return [
             Service(
                 chat_grpc.add_ChatServiceServicer_to_server,
@@ -101,15 +101,20 @@ class Gateway:
         listen = self.settings.config.server.admin_listen
         if listen is None:
             return None
-        admin = AdminService(self._current, self._health, self._clock)
+        admin = AdminService(self.snapshot, self._health, self._clock)
         service = Service(
             admin_grpc.add_AdminServiceServicer_to_server, admin, "turnout.admin.v1.AdminService"
         )
         return RpcServer(Listen(listen), [service])
 
-    def _current(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
+        """The configuration in use; only after `start`."""
         assert self._snapshot is not None
         return self._snapshot
+
+    def in_flight(self) -> int:
+        """Calls and upstream attempts under way."""
+        return self.admission.in_flight + self._health.in_flight()
 
     def _watch(self, call: Call) -> Watch:
         return Watch(call, self._observers)

@@ -99,7 +99,8 @@ class ProviderFailure(Exception):
 
     `retry_after_s` is the provider's own wish, unclamped. `field` is the request field the provider
     named, if it named one. `fresh_connection` marks a reused connection that died before any byte
-    of an answer: worth one more try that no budget pays for (fault 9).
+    of an answer: worth one more try that no budget pays for (fault 9). `output_started` is set by
+    whoever has passed output on: the same target is then not asked again while others are left.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class ProviderFailure(Exception):
         self.provider_request_id = provider_request_id
         self.field = field
         self.fresh_connection = fresh_connection
+        self.output_started = False
 
     @property
     def rule(self) -> Rule:

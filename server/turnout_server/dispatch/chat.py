@@ -121,6 +121,7 @@ class _Answering:
             except ProviderFailure as broken:
                 assert running is not None
                 failure = broken
+                failure.output_started = True
                 self._acquiring.note(running, broken)
                 await running.end(AttemptOutcome.FAILED, broken)
                 if self._policy != _POLICY.MID_STREAM_POLICY_RESTART:

@@ -26,6 +26,7 @@ class Limits:
 
     `retries` counts extra tries at a target already tried; `attempts` caps everything. `unary`
     attempts answer in one piece, so their first output may take as long as the whole answer.
+    Without `panic` a plan whose every target is resting ends at once: others may yet be asked.
     """
 
     deadline: float
@@ -34,6 +35,7 @@ class Limits:
     first_output_s: float | None = None
     stall_s: float | None = None
     unary: bool = False
+    panic: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def plan(
         yield from state.visit(target, others_left=len(targets) - i - 1)
         if state.over:
             break
-    if not state.number and not state.out_of_time:
+    if limits.panic and not state.number and not state.out_of_time:
         # Nobody could be asked. The least bad target still gets a probe, so that a bad minute at
         # every provider at once cannot lock us out of all of them (panic, faults.md row 57).
         yield from state.probe(targets)
@@ -166,6 +168,8 @@ class _Walk:
             return 0.0
         if failure.kind in _KEY_KINDS and self.health.has_usable_key(target, self.now()):
             return 0.0
+        if failure.output_started and others_left:
+            return None
         allowed = failure.rule.retry if others_left else failure.rule.retry_last
         if tries > allowed or self.retries >= self.limits.retries:
             return None

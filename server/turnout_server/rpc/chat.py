@@ -56,12 +56,13 @@ class ChatService(ChatServiceServicer):
     async def _write(self, request: ChatRequest, context: Context, watch: Watch) -> Finish:
         allow_fallbacks(request, watch)
         progress = request.stream.progress
-        finish = Finish()
+        finish, opened = Finish(), False
         with StreamWriter(context) as writer:
             async with aclosing(self._chat.stream(request, watch)) as events:
                 async for event in events:
                     kind = event.WhichOneof("event")
-                    if kind == "route" and not event.generation:
+                    if not opened and (progress or kind == "route"):
+                        opened = True
                         await context.send_initial_metadata(headers_of(event.route, watch))
                     if progress or kind not in _PROGRESS:
                         await writer.write(event)
@@ -104,9 +105,12 @@ def completed(event: ChatResponse) -> CompleteChatResponse:
 
 
 def headers_of(route: Route, watch: Watch) -> tuple[tuple[str, str], ...]:
-    """The initial metadata: who answers, under which request id."""
+    """The initial metadata: the request id and, once it is known, who answers."""
+    request_id = ("x-request-id", watch.call.request_id)
+    if not route.provider:
+        return (request_id,)
     return (
-        ("x-request-id", watch.call.request_id),
+        request_id,
         ("x-turnout-provider", route.provider),
         ("x-turnout-model", route.model),
         ("x-turnout-cache", CacheStatus.Name(route.cache_status).removeprefix("CACHE_STATUS_")),
