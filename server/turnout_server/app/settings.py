@@ -12,6 +12,7 @@ from turnout_server.app.config.providers import ProviderConfig
 from turnout_server.app.config.tree import Config
 from turnout_server.app.endpoints import EndpointMaker
 from turnout_server.app.routes import find_route_problems, make_aliases
+from turnout_server.app.urls import find_url_problems, url_files
 from turnout_server.app.zero_config import default_aliases, key_variables, providers_at_hand
 from turnout_server.policy.routes import Routes
 from turnout_server.providers import cards, catalogue
@@ -54,7 +55,7 @@ def read_settings(
         *find_not_yet(loaded.document, loaded.config),
         *endpoints.problems,
         *find_route_problems(aliases, frozenset(providers), rows, loaded.document),
-        *(_missing_files(loaded) if read_secrets else ()),
+        *(_missing(loaded, variables) if read_secrets else ()),
     ]
     if problems:
         raise ConfigError(problems)
@@ -84,7 +85,8 @@ def _providers(
     return found
 
 
-def _missing_files(loaded: Loaded) -> Iterator[Problem]:
+def _missing(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
+    yield from find_url_problems(loaded.config, loaded.document, environ)
     for path, name in _named_files(loaded.config):
         if not Path(name).is_file():
             yield loaded.document.problem(path, f"no such file: {name}")
@@ -104,6 +106,7 @@ def _files(
 ) -> Iterator[Path]:
     if file is not None:
         yield file
+    yield from url_files(config)
     for _, name in _named_files(config):
         yield Path(name)
     for provider in providers.values():

@@ -7,6 +7,7 @@ from turnout_server.app.config.document import read_yaml
 from turnout_server.app.config.load import check
 from turnout_server.app.routes import make_aliases
 from turnout_server.app.settings import Settings, read_settings
+from turnout_server.app.urls import find_url_problems, read_url
 from turnout_server.app.zero_config import default_aliases, providers_at_hand
 from turnout_server.core.target import Endpoint, ModelCard
 from turnout_server.policy.routes import Hedge, Strategy
@@ -114,3 +115,23 @@ def test_an_alias_says_all_that_the_file_says() -> None:
     assert alias.mid_stream == MidStreamPolicy.MID_STREAM_POLICY_CONTINUE
     assert alias.hedge == Hedge(enabled=True, after_s=0.2, budget=0.1)
     assert alias.max_attempts == 5
+
+
+def test_an_address_behind_a_reference_must_be_there() -> None:
+    text = "cache: {url: {env: REDIS_URL}}\nlimits: {backend: redis}\n"
+    loaded = check(read_yaml(text, "turnout.yaml"))
+    problems = find_url_problems(loaded.config, loaded.document, {})
+    assert [str(problem) for problem in problems] == [
+        (
+            "turnout.yaml:2: limits.backend: backend redis needs url: redis://host:6379/0,"
+            " or {env: NAME}"
+        ),
+        "turnout.yaml:1: cache.url: environment variable REDIS_URL is not set; export REDIS_URL=…",
+    ]
+
+
+def test_an_address_is_read_through_its_reference() -> None:
+    url = check(read_yaml("cache: {url: {env: REDIS_URL}}", "turnout.yaml")).config.cache.url
+    assert url is not None
+    assert read_url(url, {"REDIS_URL": "redis://:pw@redis/0"}) == "redis://:pw@redis/0"
+    assert read_url("sqlite:///x.db", {}) == "sqlite:///x.db"

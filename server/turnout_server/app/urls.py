@@ -1,0 +1,50 @@
+"""The addresses of Redis and of the ledger: plain, or behind a reference because of a password."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from turnout_server.app.config.document import Document
+from turnout_server.app.config.environment import environment
+from turnout_server.app.config.problem import Problem
+from turnout_server.app.config.section import Reference
+from turnout_server.app.config.tree import Config
+from turnout_server.providers.keys import MissingSecret, read_secret
+
+
+def read_url(url: Reference | str, environ: Mapping[str, str] | None = None) -> str:
+    """The address itself, which may hold a password; raises MissingSecret."""
+    if isinstance(url, str):
+        return url
+    return read_secret(url.secret_ref, environment() if environ is None else environ).reveal()
+
+
+def find_url_problems(
+    config: Config, document: Document, environ: Mapping[str, str]
+) -> Iterator[Problem]:
+    """A problem for each address that is needed and missing, or behind a broken reference."""
+    for name, section in (("cache", config.cache), ("limits", config.limits)):
+        if section.backend == "redis" and section.url is None:
+            message = "backend redis needs url: redis://host:6379/0, or {env: NAME}"
+            yield document.problem((name, "backend"), message)
+    for name, url in _urls(config):
+        try:
+            read_url(url, environ)
+        except MissingSecret as missing:
+            yield document.problem((name, "url"), str(missing))
+
+
+def url_files(config: Config) -> Iterator[Path]:
+    """The files that hold addresses."""
+    for _, url in _urls(config):
+        if isinstance(url, Reference) and url.file:
+            yield Path(url.file)
+
+
+def _urls(config: Config) -> Iterator[tuple[str, Reference | str]]:
+    for name, url in (
+        ("cache", config.cache.url),
+        ("limits", config.limits.url),
+        ("usage", config.usage.url),
+    ):
+        if url is not None:
+            yield name, url
