@@ -28,6 +28,7 @@ def error_body(type_: str, message: str = "", code: str | None = None) -> bytes:
         ("billing_error", K.QUOTA),
         ("not_found_error", K.MODEL_NOT_FOUND),
         ("conflict_error", K.CONFLICT),
+        ("exceed_context_size_error", K.CONTEXT_LENGTH),
         ("request_too_large", K.TOO_LARGE),
         ("rate_limit_error", K.RATE_LIMITED),
         ("timeout_error", K.TIMEOUT),

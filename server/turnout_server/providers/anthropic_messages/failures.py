@@ -34,6 +34,7 @@ _BY_TYPE = {
     "billing_error": _K.QUOTA,
     "not_found_error": _K.MODEL_NOT_FOUND,
     "conflict_error": _K.CONFLICT,
+    "exceed_context_size_error": _K.CONTEXT_LENGTH,  # llama.cpp's
     "request_too_large": _K.TOO_LARGE,
     "rate_limit_error": _K.RATE_LIMITED,
     "timeout_error": _K.TIMEOUT,
