@@ -53,6 +53,7 @@ class CallRecord:
     attempts: int = 0
     cache_hits: int = 0
     embed_inputs: int = 0
+    upstream_calls: int = 0
     saved_nano_usd: int = 0
     detail: str = ""
 
@@ -82,7 +83,8 @@ class Observer:
 class Watch:
     """Tells every observer of one call's facts, so that none of them can hurt the call.
 
-    It also keeps the sums that the call's own record is made of: each attempt's usage, once.
+    It also keeps the sums that the call's own record is made of: each attempt's usage, once. The
+    counts of embeddings (texts, calls to providers, texts found in the cache) are set by their flow.
     """
 
     def __init__(
@@ -97,6 +99,10 @@ class Watch:
         self.route = Route()
         self.attempts = 0
         self.first_output_s: float | None = None
+        self.embed_inputs = 0
+        self.upstream_calls = 0
+        self.cache_hits = 0
+        self.saved_nano_usd = 0
         self._observers = observers
         self._on_error = on_error
         self._monotonic = monotonic
@@ -130,6 +136,7 @@ class Watch:
 
     def cache_hit(self, saved: Usage) -> None:
         """See `Observer.cache_hit`."""
+        self.saved_nano_usd += saved.cost_nano_usd
         self._tell(lambda observer: observer.cache_hit(self.call, saved))
 
     def ended(
@@ -153,6 +160,10 @@ class Watch:
             usage=self.usage,
             finish_reason=finish_reason,
             attempts=self.attempts,
+            cache_hits=self.cache_hits,
+            embed_inputs=self.embed_inputs,
+            upstream_calls=self.upstream_calls,
+            saved_nano_usd=self.saved_nano_usd,
             detail=detail,
         )
         self._tell(lambda observer: observer.ended(self.call, record))

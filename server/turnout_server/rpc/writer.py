@@ -3,6 +3,7 @@
 import asyncio
 from typing import Self
 
+from google.protobuf.message import Message
 from turnout.v1.chat_service_pb2 import ChatResponse, Heartbeat
 
 from turnout_server.rpc.context import Context
@@ -45,7 +46,7 @@ class StreamWriter:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
 
-    async def write(self, message: ChatResponse) -> None:
+    async def write(self, message: Message) -> None:
         """Send one message; returns when the transport has taken it."""
         if self._heartbeat is not None:
             await self._heartbeat

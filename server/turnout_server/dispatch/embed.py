@@ -1,0 +1,136 @@
+"""Embedding calls, unary and streamed, from the admitted request to the last vector.
+
+    rank the targets -> group them by model -> cut the texts into shards -> one model embeds all
+
+A shard is one upstream call and goes through the same engine as a chat (dispatch.embed_upstream).
+"""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from turnout.internal.v1.embed_twins_pb2 import (
+    EmbeddingTwin,
+    EmbedResponseTwin,
+    EmbedStreamResponseTwin,
+)
+from turnout.v1.embed_service_pb2 import EmbedItems, EmbedOptions, EmbedRequest
+
+from turnout_server.core.clock import Clock
+from turnout_server.core.target import Target
+from turnout_server.core.watch import Watch
+from turnout_server.dispatch.batcher import Batcher, BatchSettings
+from turnout_server.dispatch.embed_cache import Ask, EmbedCaching, TextCache
+from turnout_server.dispatch.embed_serving import Embedded, Serving
+from turnout_server.dispatch.embed_stream import Streaming
+from turnout_server.dispatch.embed_targets import (
+    MAX_ANSWER_BYTES,
+    answerable,
+    dimensions_at,
+    families_of,
+    offering,
+    too_large,
+    wide_enough,
+)
+from turnout_server.dispatch.embed_upstream import Engine
+from turnout_server.dispatch.snapshot import Current, Snapshot
+from turnout_server.dispatch.vectors import FLOAT_BYTES, write_vector
+from turnout_server.policy.health import Health
+from turnout_server.policy.needs import needs_of_embed
+from turnout_server.policy.targets import Ranking, rank
+
+
+class Embed:
+    """Embeds texts by the providers of the current snapshot. One for the process."""
+
+    def __init__(
+        self,
+        current: Current,
+        health: Health,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        caching: EmbedCaching | None = None,
+        batching: BatchSettings | None = None,
+    ) -> None:
+        self._current = current
+        self._caching = caching
+        self._engine = Engine(health, clock, rng, Batcher(clock, batching), learned={})
+
+    async def embed(self, request: EmbedRequest, watch: Watch) -> EmbedResponseTwin:
+        """The vectors of a batch, in the order of its texts: all of them, or GatewayError."""
+        snapshot = self._current()
+        watch.embed_inputs = len(request.texts)
+        ranking = self._rank(request, snapshot)
+        targets = wide_enough(offering(ranking.targets, request), request.texts)
+        targets = answerable(targets, request, request.texts, self._engine.learned)
+        places: dict[str, int] = {}
+        for i, text in enumerate(request.texts):
+            places.setdefault(text, i)
+        serving = self._serving(request, snapshot, ranking, targets, watch, places)
+        return _response(request, await serving.embed(list(places)), watch)
+
+    async def stream(
+        self,
+        options: EmbedOptions,
+        requests: AsyncIterator[EmbedItems],
+        write: Callable[[EmbedStreamResponseTwin], Awaitable[None]],
+        watch: Watch,
+    ) -> None:
+        """Embed items as they come, writing results in any order and then one `end`.
+
+        `write` is never called twice at a time; while it waits, and while MAX_IN_FLIGHT shards are
+        under way, nothing is read. An item that fails has an error of its own; GatewayError is
+        raised only where no item could succeed, before anything is written.
+        """
+        snapshot = self._current()
+        ranking = self._rank(options, snapshot)
+        targets = offering(ranking.targets, options)
+        serving = self._serving(options, snapshot, ranking, targets, watch, {})
+        dimensions = dimensions_at(targets[0], options, self._engine.learned)
+        await Streaming(serving, options, dimensions, write, watch).run(requests)
+
+    def _rank(self, ask: Ask, snapshot: Snapshot) -> Ranking:
+        health, now = self._engine.health, self._engine.clock.monotonic()
+        return rank(
+            ask.model,
+            ask.routing,
+            needs_of_embed(),
+            snapshot.routes,
+            slowness=lambda target: health.slowness(target, now),
+            rng=self._engine.rng,
+        )
+
+    def _serving(
+        self,
+        ask: Ask,
+        snapshot: Snapshot,
+        ranking: Ranking,
+        targets: Sequence[Target],
+        watch: Watch,
+        places: dict[str, int],
+    ) -> Serving:
+        cache = TextCache(self._caching, ask, watch.call.identity.tenant)
+        families = families_of(targets)
+        return Serving(self._engine, snapshot, ranking.alias, families, ask, cache, watch, places)
+
+
+def _response(request: EmbedRequest, embedded: Embedded, watch: Watch) -> EmbedResponseTwin:
+    vectors = embedded.vectors
+    dimensions = len(next(iter(vectors.values()))) // FLOAT_BYTES
+    if len(request.texts) * dimensions * FLOAT_BYTES > MAX_ANSWER_BYTES:
+        # Only where nobody knew the length before; from now on it is refused before it is paid.
+        raise too_large(len(request.texts), dimensions)
+    watch.cache_hits = sum(text in embedded.cached for text in request.texts)
+    watch.route = embedded.route
+    twins = {
+        text: write_vector(EmbeddingTwin(), packed, request.encoding)
+        for text, packed in vectors.items()
+    }
+    return EmbedResponseTwin(
+        embeddings=[twins[text] for text in request.texts],
+        dimensions=dimensions,
+        usage=watch.usage,
+        route=embedded.route,
+        upstream_calls=watch.upstream_calls,
+        cache_hits=watch.cache_hits,
+    )

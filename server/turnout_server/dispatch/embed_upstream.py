@@ -1,0 +1,172 @@
+"""Sends shards to the targets of one model, each by a walk of its own through the one engine."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from turnout.v1.routing_pb2 import Route
+from turnout.v1.usage_pb2 import Usage
+
+from turnout_server.core.clock import Clock
+from turnout_server.core.errors import GatewayError
+from turnout_server.core.failure import FailureKind, ProviderFailure
+from turnout_server.core.receipt import Receipt
+from turnout_server.core.watch import AttemptOutcome, Watch
+from turnout_server.dispatch.acquire import Acquiring, Committed, Tried
+from turnout_server.dispatch.batcher import Batcher
+from turnout_server.dispatch.embed_cache import Ask
+from turnout_server.dispatch.embed_shards import tokens_of
+from turnout_server.dispatch.embed_targets import Family
+from turnout_server.dispatch.running import Running
+from turnout_server.dispatch.snapshot import Snapshot
+from turnout_server.dispatch.vectors import FLOAT_BYTES
+from turnout_server.policy.attempts import Limits, plan
+from turnout_server.policy.health import Health, Ticket
+from turnout_server.policy.routes import Alias
+from turnout_server.providers.provider import EmbedShard, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What every embedding call of the process shares. `learned` maps targets to dimensions."""
+
+    health: Health
+    clock: Clock
+    rng: random.Random
+    batcher: Batcher
+    learned: dict[str, int]
+
+
+class Upstream:
+    """One model's targets as one call uses them, for any number of shards at once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        snapshot: Snapshot,
+        alias: Alias,
+        family: Family,
+        ask: Ask,
+        watch: Watch,
+    ) -> None:
+        self._engine = engine
+        self._snapshot = snapshot
+        self._alias = alias
+        self._family = family
+        self._ask = ask
+        self._watch = watch
+        self.route = Route()
+        """The latest answer's."""
+        self._dimensions = ask.dimensions
+        self._under_way = 0
+        self._one_ended = asyncio.Event()
+
+    async def vectors(self, texts: Sequence[str], tried: Tried, limits: Limits) -> list[bytes]:
+        """One packed float32 vector a text, in order; raises GatewayError.
+
+        A shard that no target takes now, while others of the call are there, waits for one of them
+        to end and asks again: a limit of four at once, or a circuit that lets one probe through,
+        must not fail a call for having eight shards.
+        """
+        shard = EmbedShard(texts, self._ask.dimensions, self._ask.input_type)
+        while True:
+            begun: list[Ticket] = []
+            try:
+                return await self._walk(shard, tried, limits, begun)
+            except GatewayError:
+                if begun or not self._under_way:
+                    raise
+            await self._one_ended.wait()
+
+    async def _walk(
+        self, shard: EmbedShard, tried: Tried, limits: Limits, begun: list[Ticket]
+    ) -> list[bytes]:
+        def open_attempt(ticket: Ticket) -> Running[Vectors]:
+            begun.append(ticket)
+            return self._open(ticket, shard, tried)
+
+        engine = self._engine
+        acquiring = Acquiring(
+            plan(self._family.targets, limits, engine.health, engine.clock.monotonic, engine.rng),
+            open_attempt,
+            _is_output,
+            alias=self._alias,
+            tried=tried,
+            clock=engine.clock,
+        )
+        async with aclosing(acquiring.steps()) as steps:
+            async for step in steps:
+                if isinstance(step, Committed):
+                    return await self._keep(step)
+        raise AssertionError("a plan ends by an error or an answer")
+
+    def _open(self, ticket: Ticket, shard: EmbedShard, tried: Tried) -> Running[Vectors]:
+        if ticket.attempt.number != tried.attempts:
+            # Each shard's plan counts from one; the caller is told of the call's attempts.
+            ticket.attempt = replace(ticket.attempt, number=tried.attempts)
+        return Running(
+            ticket,
+            self._answer(ticket, shard),
+            self._watch,
+            self._engine.clock,
+            lambda _: Usage(input_tokens=sum(map(tokens_of, shard.texts)), estimated=True),
+        )
+
+    async def _answer(
+        self, ticket: Ticket, shard: EmbedShard
+    ) -> AsyncGenerator[Vectors | Receipt, None]:
+        self._under_way += 1
+        try:
+            provider = self._snapshot.providers[ticket.target.provider]
+            vectors = await self._engine.batcher.embed(provider, shard, ticket, self._called)
+            # First, so that what a misshapen answer has cost is booked too.
+            yield Receipt(vectors.provider_request_id, vectors.usage)
+            self._check(vectors, shard)
+            yield vectors
+        finally:
+            self._under_way -= 1
+            self._one_ended.set()
+            self._one_ended = asyncio.Event()
+
+    def _called(self) -> None:
+        self._watch.upstream_calls += 1
+
+    def _check(self, vectors: Vectors, shard: EmbedShard) -> None:
+        """Trust no provider with the shape of an answer: a wrong vector is found by nobody else."""
+        if len(vectors.packed) != len(shard.texts):
+            raise _wrong(f"{len(vectors.packed)} vectors for {len(shard.texts)} texts")
+        wanted = self._dimensions or vectors.dimensions
+        if vectors.dimensions != wanted:
+            raise _wrong(f"{vectors.dimensions} dimensions where {wanted} were due")
+        wanted_bytes = wanted * FLOAT_BYTES
+        if not wanted or any(len(packed) != wanted_bytes for packed in vectors.packed):
+            raise _wrong(f"vectors that are not of {wanted} dimensions")
+
+    async def _keep(self, committed: Committed[Vectors]) -> list[bytes]:
+        running, vectors = committed.running, committed.first
+        usage = Usage()
+        usage.CopyFrom(vectors.usage)
+        running.usage = running.priced(usage)
+        self._dimensions = vectors.dimensions
+        target = running.attempt.target
+        if not (self._ask.dimensions or target.card.embedding_dimensions):
+            self._engine.learned[str(target)] = vectors.dimensions
+        self.route = Route(
+            provider=target.provider,
+            model=target.model,
+            provider_request_id=vectors.provider_request_id,
+        )
+        if self._watch.first_output_s is None:
+            self._watch.first_output(running.attempt, vectors.provider_request_id)
+        await running.end(AttemptOutcome.OK)
+        return vectors.packed
+
+
+def _is_output(_: Vectors) -> bool:
+    return True
+
+
+def _wrong(what: str) -> ProviderFailure:
+    return ProviderFailure(FailureKind.ERROR, f"the answer has {what}")
