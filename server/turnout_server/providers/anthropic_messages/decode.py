@@ -8,19 +8,11 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
-from turnout.v1.chat_service_pb2 import (
-    ChatResponse,
-    Finish,
-    FinishReason,
-    ToolCallDelta,
-)
+from turnout.v1.chat_service_pb2 import ChatResponse, ToolCallDelta
 from turnout.v1.chat_service_pb2 import Warning as WarningMessage
-from turnout.v1.content_pb2 import Message, Role
-from turnout.v1.routing_pb2 import Route
-from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
-from turnout_server.core.receipt import Receipt
+from turnout_server.providers.anthropic_messages.answer import Answer, contradiction
 from turnout_server.providers.anthropic_messages.blocks import (
     TEXT,
     THINKING,
@@ -32,23 +24,12 @@ from turnout_server.providers.anthropic_messages.events import (
     WireDelta,
     WireEvent,
     WireMessage,
-    WireUsage,
 )
 from turnout_server.providers.anthropic_messages.failures import failure_of
 from turnout_server.providers.json_text import read_json
 from turnout_server.providers.provider import ChatEvent
 from turnout_server.providers.sse import SseDecoder, SseEvent
 
-_REASONS = {
-    "end_turn": FinishReason.FINISH_REASON_STOP,
-    "stop_sequence": FinishReason.FINISH_REASON_STOP_SEQUENCE,
-    "max_tokens": FinishReason.FINISH_REASON_MAX_TOKENS,
-    "model_context_window_exceeded": FinishReason.FINISH_REASON_CONTEXT_LIMIT,
-    "tool_use": FinishReason.FINISH_REASON_TOOL_CALLS,
-    "refusal": FinishReason.FINISH_REASON_REFUSAL,
-    "pause_turn": FinishReason.FINISH_REASON_PAUSED,
-    "content_filter": FinishReason.FINISH_REASON_CONTENT_FILTER,
-}
 _KNOWN = frozenset(
     {
         "message_start",
@@ -78,7 +59,7 @@ class StreamDecoder:
         self.complete = False
         self._failure: ProviderFailure | None = None
         self._sse = SseDecoder()
-        self._answer = _Answer(provider, request_id, warnings)
+        self._answer = Answer(provider, request_id, warnings)
         self._joined = _Joined()
 
     @property
@@ -155,7 +136,7 @@ class StreamDecoder:
 
     def _begin_block(self, event: WireEvent) -> None:
         if event.content_block is msgspec.UNSET:
-            raise _contradiction("a block that is none")
+            raise contradiction("a block that is none")
         block = self._answer.open(event.index, event.content_block)
         if block.kind == TOOL_USE:
             self._joined.tool_delta(block.part_index, ToolCallDelta(id=block.id, name=block.name))
@@ -203,7 +184,7 @@ def decode_message(
     warnings: Sequence[WarningMessage] = (),
 ) -> ChatResponse:
     """The `finish` of an answer in one piece; raises ProviderFailure when it is none."""
-    answer = _Answer(provider, request_id, warnings)
+    answer = Answer(provider, request_id, warnings)
     message = read_json(body, _message_decoder)
     if message.type == "error" or message.error is not msgspec.UNSET:
         raise failure_of(body, status=0, request_id=request_id)
@@ -213,121 +194,6 @@ def decode_message(
     for index, raw in enumerate(message.content):
         answer.open(index, raw).open = False
     return answer.finish()
-
-
-class _Answer:
-    """What is known of one answer so far."""
-
-    def __init__(self, provider: str, request_id: str, warnings: Sequence[WarningMessage]) -> None:
-        self._provider = provider
-        self.request_id = request_id
-        self._warnings = warnings
-        self._id = ""
-        self._stop_reason = ""
-        self._stop_sequence = ""
-        self._usage: WireUsage | None = None
-        self._blocks: dict[int, AnswerBlock] = {}
-
-    def begin(self, message: WireMessage) -> None:
-        """The head of the answer."""
-        self._id = message.id
-        self._stop(message.stop_reason, message.stop_sequence)
-        self._count(message.usage)
-
-    def note(self, delta: WireDelta, usage: WireUsage | None) -> None:
-        """What is known at the end of the answer."""
-        self._stop(delta.stop_reason, delta.stop_sequence)
-        self._count(usage)
-
-    def open(self, index: int, raw: msgspec.Raw) -> AnswerBlock:
-        """Begin a block; its place among the parts is its place among the blocks."""
-        if index in self._blocks:
-            raise _contradiction("two blocks of one index")
-        block = self._blocks[index] = AnswerBlock(raw, part_index=len(self._blocks))
-        return block
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether any block of the answer has come."""
-        return bool(self._blocks)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the model has stopped: what it says after that is no part of the answer."""
-        return bool(self._stop_reason)
-
-    def block(self, index: int, kind: str = "") -> AnswerBlock:
-        """The open block of that index, of that kind where one is named."""
-        block = self._blocks.get(index)
-        if block is None or not block.open:
-            raise _contradiction("a piece of a block that is not open")
-        if kind and block.kind != kind:
-            raise _contradiction("a piece that does not fit its block")
-        return block
-
-    def open_blocks(self) -> list[AnswerBlock]:
-        """Blocks that the answer ended inside."""
-        return [block for block in self._blocks.values() if block.open]
-
-    def receipt(self, *, output_counted: bool = True) -> Receipt:
-        """The request's id, and usage as far as it is counted.
-
-        The count of output in an answer's head is a placeholder: a stream that dies is better
-        booked by an estimate than by it.
-        """
-        if self._usage is None:
-            return Receipt(self.request_id)
-        usage = self._counted()
-        if not output_counted:
-            usage.ClearField("output_tokens")
-        return Receipt(self.request_id, usage)
-
-    def finish(self) -> ChatResponse:
-        """The last event. An answer of nothing without a reason is a failure: none came."""
-        if not self._stop_reason and not self._blocks:
-            raise ProviderFailure(FailureKind.ERROR, "an answer without content or stop_reason")
-        finish = Finish(
-            reason=_REASONS.get(self._stop_reason, FinishReason.FINISH_REASON_OTHER),
-            raw_reason=self._stop_reason,
-            stop_sequence=self._stop_sequence,
-            usage=self._counted(),
-            route=Route(provider_request_id=self.request_id),
-            response_id=self._id,
-            message=Message(
-                role=Role.ROLE_ASSISTANT,
-                parts=[block.part(self._provider) for block in self._blocks.values()],
-            ),
-            warnings=self._warnings,
-        )
-        return ChatResponse(finish=finish)
-
-    def _stop(self, reason: str | None, sequence: str | None) -> None:
-        self._stop_reason = reason or self._stop_reason
-        self._stop_sequence = sequence or self._stop_sequence
-
-    def _count(self, usage: WireUsage | None) -> None:
-        """Counts are cumulative: a later one replaces an earlier, and is never added to it."""
-        if usage is None or self._usage is None:
-            self._usage = usage or self._usage
-            return
-        for name in usage.__struct_fields__:
-            if (value := getattr(usage, name)) is not None:
-                setattr(self._usage, name, value)
-
-    def _counted(self) -> Usage:
-        usage = self._usage
-        if usage is None:
-            return Usage(estimated=True)
-        read = usage.cache_read_input_tokens or 0
-        written = usage.cache_creation_input_tokens or 0
-        details = usage.output_tokens_details
-        return Usage(
-            input_tokens=(usage.input_tokens or 0) + read + written,
-            output_tokens=usage.output_tokens or 0,
-            cache_read_input_tokens=read,
-            cache_write_input_tokens=written,
-            thinking_tokens=(details.thinking_tokens if details else None) or 0,
-        )
 
 
 class _Joined:
@@ -382,9 +248,5 @@ class _Joined:
 
 def _required(value: _T | None) -> _T:
     if value is None:
-        raise _contradiction("an event that lacks its content")
+        raise contradiction("an event that lacks its content")
     return value
-
-
-def _contradiction(detail: str) -> ProviderFailure:
-    return ProviderFailure(FailureKind.ERROR, f"a malformed answer: {detail}")
