@@ -242,3 +242,79 @@ async def test_instance_limit_refuses_at_once_and_batch_first(tmp_path: Path) ->
 async def test_labels_and_unknown_request_fields_do_no_harm(serving: Serving) -> None:
     request = ChatRequest.FromString(chat("first/say:hi").SerializeToString() + b"\xfa\x3f\x01x")
     assert text_of(await serving.ask(request)) == "hi"
+
+
+def mid_stream(policy: str, *models: str) -> RoutingOptions:
+    value = MidStreamPolicy.Value(f"MID_STREAM_POLICY_{policy}")
+    return falling_back_to(*models, mid_stream_policy=value)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 19])
+async def test_continue_goes_on_where_the_first_target_broke(serving: Serving, cut: int) -> None:
+    routing = mid_stream("CONTINUE", "second/tokens:20")
+    request = chat(
+        f"first/tokens:{cut}|fail:ERROR", routing=routing, stream=StreamOptions(final_message=True)
+    )
+    events = await serving.ask(request)
+    assert not isinstance(events, Failed)
+    assert text_of(events) == "".join(words(20))
+    assert {event.generation for event in events} == {0}
+    finish = events[-1].finish
+    assert (finish.route.provider, finish.message.parts[0].text) == ("second", text_of(events))
+    assert serving.seen.calls[0].usage.output_tokens == finish.usage.output_tokens
+
+
+@pytest.mark.parametrize("said", ["call:f:{}", "think:hm"])
+async def test_continue_is_refused_after_tool_calls_and_thinking(
+    serving: Serving, said: str
+) -> None:
+    request = chat(
+        f"first/say:a|{said}|fail:ERROR",
+        routing=mid_stream("CONTINUE", "second/say:b"),
+        thinking=ThinkingOptions(include=True),
+    )
+    told = await serving.ask(request)
+    assert isinstance(told, Failed)
+    assert told.reason == "STREAM_INTERRUPTED"
+    assert serving.provider("second").calls.total() == 0
+
+
+async def test_restart_with_nobody_left_is_interrupted_not_unavailable(serving: Serving) -> None:
+    request = chat("first/say:a|fail:ERROR", routing=mid_stream("RESTART", "second/fail:ERROR"))
+    told = await serving.ask(request)
+    assert isinstance(told, Failed)
+    assert (told.code, told.reason) == (grpc.StatusCode.ABORTED, "STREAM_INTERRUPTED")
+
+
+HEDGED = """
+providers:
+  slow: {row: scripted, keys: []}
+  quick: {row: scripted, keys: []}
+models:
+  hedged:
+    targets: ["slow/wait:400|say:slow", "quick/say:quick"]
+    hedge: {enabled: true, after: 30ms, budget: 100%}
+"""
+
+
+async def test_a_silent_attempt_gets_a_rival_and_the_loser_is_closed(tmp_path: Path) -> None:
+    async with serve(tmp_path, HEDGED) as serving:
+        assert text_of(await serving.ask(chat("hedged"))) == "quick"
+        await serving.idle()
+        outcomes = {r.attempt.target.provider: r.outcome for r in serving.seen.attempts}
+        assert outcomes == {"slow": "hedge_lost", "quick": "ok"}
+        booked = sum(r.usage.input_tokens for r in serving.seen.attempts if r.usage)
+        assert serving.seen.calls[0].usage.input_tokens == booked
+
+
+async def test_a_caller_who_leaves_a_race_closes_both(tmp_path: Path) -> None:
+    config = HEDGED.replace("wait:400|say:slow", "hang").replace("say:quick", "hang|say:x")
+    async with serve(tmp_path, config) as serving:
+        call = serving.chat.Chat(chat("hedged"))
+        reading = asyncio.ensure_future(call.read())
+        while not serving.provider("quick").open_streams:
+            await asyncio.sleep(0.005)
+        reading.cancel()
+        call.cancel()
+        await serving.idle()
+        assert [r.outcome for r in serving.seen.attempts] == ["cancelled", "cancelled"]

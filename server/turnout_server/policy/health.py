@@ -35,6 +35,8 @@ _OUTAGE_REASONS = {
     KeyTrouble.RATE_LIMIT: _R.ERROR_REASON_PROVIDER_RATE_LIMITED,
 }
 _MOST_CONCURRENT = 1000
+MAX_TARGETS = 2000
+"""Callers may name any model of a provider: beyond this many targets, idle ones are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +348,7 @@ class Health:
         name = str(target)
         state = self._targets.get(name)
         if state is None:
+            self._forget_idle()
             # Starting at the limit and only ever cutting from it: a fresh process must not refuse
             # the twenty-first caller of a provider that has not complained (docs/adr).
             most = target.endpoint.limits.concurrency or _MOST_CONCURRENT
@@ -358,6 +361,13 @@ class Health:
                 first_outputs=LatencyWindow(),
             )
         return state
+
+    def _forget_idle(self) -> None:
+        if len(self._targets) < MAX_TARGETS:
+            return
+        idle = [name for name, s in self._targets.items() if not s.concurrency.in_flight]
+        for name in idle[: MAX_TARGETS // 10]:
+            del self._targets[name]
 
 
 def _worst(breakers: Sequence[Breaker], now: float) -> CircuitState:

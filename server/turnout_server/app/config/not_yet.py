@@ -11,15 +11,10 @@ from turnout_server.app.config.problem import Problem
 from turnout_server.app.config.tree import Config
 
 NOT_YET: dict[str, str] = {
-    "server.admin_listen": "the admin port",
     "server.metrics_listen": "the metrics port",
     "server.tls": "TLS",
     "server.workers": "more than one process",
     "auth": "authentication",
-    "providers.*.limits": "pacing by a provider's limits",
-    "models.*.strategy": "strategies other than priority",
-    "models.*.mid_stream": "recovery in mid stream",
-    "models.*.hedge": "hedging",
     "cache": "the response cache",
     "limits": "limits of tenants",
     "batching": "batching of embedding calls",
