@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 from google.protobuf.json_format import ParseDict
 from turnout.v1.embed_service_pb2 import (
+    Embedding,
     EmbedItem,
     EmbedItemResult,
     EmbedItemResults,
@@ -13,7 +14,6 @@ from turnout.v1.embed_service_pb2 import (
     EmbedResponse,
     EmbedStreamEnd,
     EmbedStreamResponse,
-    Embedding,
     ItemError,
 )
 from turnout.v1.routing_pb2 import Route
@@ -90,4 +90,4 @@ def _result(item: EmbedItem, dimensions: int, failing: dict[str, Any]) -> EmbedI
 
 def _vector(text: str, dimensions: int) -> Embedding:
     """`text 17` → [17, 0.5, 0.5, …]."""
-    return Embedding(values=[float(text.split()[-1])] + [0.5] * (dimensions - 1))
+    return Embedding(values=[float(text.rsplit(maxsplit=1)[-1])] + [0.5] * (dimensions - 1))
