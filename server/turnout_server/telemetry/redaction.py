@@ -34,6 +34,7 @@ KNOWN_KEYS = frozenset(
     }
 )
 
+_PLAIN = frozenset({bool, int, float, type(None)})
 _MAX_TEXT = 512
 _MAX_ITEMS = 20
 _MAX_FRAMES = 12
@@ -73,10 +74,13 @@ def place_error(_logger: object, _level: str, event: EventDict) -> EventDict:
 
 def plain(value: Any) -> Any:
     """A value that every renderer can show on one line; of what is not plain, its type."""
-    if value is None or isinstance(value, bool | int | float):
+    kind = type(value)
+    if kind in _PLAIN:
         return value
-    if isinstance(value, str):
+    if kind is str:
         return _line(value)
+    if isinstance(value, str):
+        return _line(str(value))
     if isinstance(value, Mapping):
         return "(mapping)"
     if isinstance(value, list | tuple | set | frozenset):
@@ -87,7 +91,7 @@ def plain(value: Any) -> Any:
 def _line(text: str) -> str:
     cut = text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "…"
     # Escaped: a line feed would forge a line, and a lone surrogate cannot be encoded.
-    return str(cut) if cut.isprintable() else cut.encode("unicode_escape").decode("ascii")
+    return cut if cut.isprintable() else cut.encode("unicode_escape").decode("ascii")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
