@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from turnout_server.core.target import (
@@ -72,10 +72,8 @@ class RawUpstream:
             writer.close()
 
     async def _talk(self, writer: asyncio.StreamWriter) -> None:
-        try:
+        with suppress(ConnectionError):
             await self.answer(writer)
-        except ConnectionError:
-            pass
 
 
 @asynccontextmanager

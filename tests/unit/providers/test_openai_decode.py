@@ -1,8 +1,10 @@
-"""The decoder against anything a provider may say: no cut matters, and only one exception leaves."""
+"""The decoder against anything a provider may say: no cut matters, one exception leaves."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from turnout.v1.chat_service_pb2 import ChatResponse, FinishReason
@@ -74,19 +76,14 @@ def run(reads: list[bytes], *, think_tags: bool = False) -> tuple[list[bytes], s
     failure = ""
     try:
         for read in reads:
-            events += _each(decode.feed(read), events)
+            # One by one: what a read gave before it failed has been given.
+            for event in decode.feed(read):
+                events.append(event)  # noqa: PERF402
         events += decode.close()
     except ProviderFailure as caught:
         failure = f"{caught.kind} {caught.detail}"
     shown = joined(event for event in events if isinstance(event, ChatResponse))
     return [event.SerializeToString(deterministic=True) for event in shown], failure
-
-
-def _each(given_events: Any, events: list[ChatEvent]) -> list[ChatEvent]:
-    # One by one: what a read gave before it failed has been given.
-    for event in given_events:
-        events.append(event)  # noqa: PERF402
-    return []
 
 
 @given(STREAMS, st.lists(st.integers(0, 2000)), st.booleans())
@@ -116,15 +113,15 @@ def test_any_answer_in_one_piece_is_an_answer_or_a_failure(body: Any) -> None:
         finish = decode_completion(json.dumps(body).encode(), assembly, warnings=[]).finish
     except ProviderFailure:
         return
-    assert finish.reason and finish.HasField("usage") and finish.HasField("message")
+    assert finish.reason
+    assert finish.HasField("usage")
+    assert finish.HasField("message")
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes_in_one_piece_are_a_failure_or_an_answer(body: bytes) -> None:
-    try:
+    with suppress(ProviderFailure):
         decode_completion(body, Assembly(provider="p", prompt_bytes=0), warnings=[])
-    except ProviderFailure:
-        pass
 
 
 VECTORS = st.lists(
@@ -187,9 +184,6 @@ def test_nothing_is_said_after_the_end() -> None:
 def test_an_end_without_a_reason_is_a_failure_of_kind_error() -> None:
     decode = decoder()
     list(decode.feed(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'))
-    try:
+    with pytest.raises(ProviderFailure) as caught:
         decode.close()
-    except ProviderFailure as failure:
-        assert failure.kind is FailureKind.ERROR
-    else:
-        raise AssertionError("ended well")
+    assert caught.value.kind is FailureKind.ERROR

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -110,9 +111,9 @@ async def test_a_trusted_certificate_is_spoken_to() -> None:
         assert await read(http, seen.address) == b"{}"
 
 
-def _contexts(authority: trustme.CA, name: str, trusted: trustme.CA):  # type: ignore[no-untyped-def]
-    import ssl
-
+def _contexts(
+    authority: trustme.CA, name: str, trusted: trustme.CA
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(server)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
