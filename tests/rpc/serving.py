@@ -1,6 +1,7 @@
 """A whole gateway on a real port, with providers that play scripts."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -116,10 +117,13 @@ Serve = Callable[..., Any]
 
 
 @asynccontextmanager
-async def serve(folder: Path, config: str = TWO_PROVIDERS) -> AsyncIterator[Serving]:
+async def serve(
+    folder: Path, config: str = TWO_PROVIDERS, **server: object
+) -> AsyncIterator[Serving]:
     """Start a gateway from YAML on a free port; it is stopped at the end."""
     file = folder / "turnout.yaml"
-    file.write_text('server: {listen: "127.0.0.1:0", drain_grace: 1s}\n' + config)
+    section = {"listen": "127.0.0.1:0", "drain_grace": "1s", **server}
+    file.write_text(f"server: {json.dumps(section)}\n{config}")
     seen = Seen()
     gateway = Gateway(read_settings(file, {}), [seen])
     await gateway.start()

@@ -120,7 +120,12 @@ class Acquiring(Generic[T]):
 
     def _begin(self, ticket: Ticket) -> Running[T]:
         self._tried.attempts += 1
-        return self._open(ticket)
+        try:
+            return self._open(ticket)
+        except BaseException:
+            # A bug of ours in an adapter: what the ticket holds must not be lost with it.
+            ticket.release(self._clock.monotonic())
+            raise
 
     async def _first_of(self, running: Running[T]) -> Committed[T]:
         if self._rivals is None:
