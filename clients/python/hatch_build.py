@@ -1,4 +1,4 @@
-"""Puts what lives elsewhere in the repository into the distributions, so that one install serves."""
+"""Puts the stubs, which live elsewhere in the repository, into the distributions."""
 
 from pathlib import Path
 from typing import Any

@@ -2,8 +2,7 @@
 
 import struct
 from array import array
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
 
 from turnout.v1.embed_service_pb2 import Embedding, EmbedResponse
 from turnout.v1.routing_pb2 import Route
@@ -11,8 +10,8 @@ from turnout.v1.usage_pb2 import Usage
 
 from turnout_client.requests import Encoding
 
-Vector: TypeAlias = "array[float]"
-"""Numbers in single precision: a sequence that numpy takes as it is (`numpy.asarray(vector)`)."""
+Vector = Sequence[float]
+"""Numbers in single precision: an array('f'), which numpy takes as it is (`numpy.asarray`)."""
 
 
 class Embeddings(list[Vector]):
