@@ -14,6 +14,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from functools import cache
+from io import BytesIO
 from types import SimpleNamespace
 from typing import cast
 
@@ -30,6 +31,7 @@ POOL_WAIT_S = 1.0
 IDLE_CONNECTION_S = 15.0
 MAX_BODY_BYTES = 32 << 20
 MAX_ERROR_BODY_BYTES = 64 << 10
+LARGE_UPLOAD_BYTES = 1 << 20
 ERROR_BODY_WAIT_S = 2.0
 DRAIN_WAIT_S = 0.05
 _BODY = "turnout_body"
@@ -196,7 +198,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 headers=[*headers, ("accept-encoding", "identity")],
-                data=request.content or None,
+                data=_upload(request.content),
                 allow_redirects=False,
                 timeout=self._timeout,
                 trace_request_ctx=connection,
@@ -289,6 +291,11 @@ async def _error_body(body: Body) -> bytes:
     except (TimeoutError, ProviderFailure):
         pass
     return content[:MAX_ERROR_BODY_BYTES]
+
+
+def _upload(content: bytes) -> bytes | BytesIO | None:
+    # aiohttp writes bytes at once and warns above this size; a file it writes piece by piece.
+    return BytesIO(content) if len(content) > LARGE_UPLOAD_BYTES else content or None
 
 
 def _unanswered(error: Exception, *, reused: bool) -> ProviderFailure:

@@ -269,8 +269,24 @@ async def test_a_full_pool_fails_within_its_wait(monkeypatch: pytest.MonkeyPatch
         await guarded.body_of(free).aclose()
 
 
-async def test_closing_a_body_hangs_up_at_once() -> None:
-    async with serve(hanging(head(), b"begun")) as seen, client_of(seen) as client:
+async def test_a_large_body_is_sent_whole() -> None:
+    content = b"x" * (3 << 20)
+    async with serve(raw(whole(b"{}"))) as seen, client_of(seen) as client:
+        request = client.build_request("POST", seen.address, content=content)
+        answer = await client.send(request, stream=True)
+        assert await guarded.body_of(answer).read_all() == b"{}"
+    assert f"content-length: {len(content)}\r\n" in seen.requests[0].lower()
+    assert "chunked" not in seen.requests[0]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_closing_a_body_hangs_up_at_once(*, secure: bool) -> None:
+    authority = trustme.CA()
+    server, trust = _contexts(authority, "localhost", authority)
+    async with (
+        serve(hanging(head(), b"begun"), tls=server if secure else None) as seen,
+        client_of(seen, tls=trust) as client,
+    ):
         body = guarded.body_of(await post(client, seen.address))
         assert await body.read() == b"begun"
         await body.aclose()

@@ -47,9 +47,11 @@ class StreamDecoder:
 
         Iterate to the end before the next read.
         """
+        if self.done:
+            return
         failure: ProviderFailure | None = None
         try:
-            for event in self._sse.feed(read) if not self.done else ():
+            for event in self._sse.feed(read):
                 if event.data == b"[DONE]":
                     yield from self._terminated()
                     return
