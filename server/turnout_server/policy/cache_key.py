@@ -1,0 +1,79 @@
+"""Which questions are equal: a key changes with everything that changes the answer, and the tenant.
+
+Left out of a chat's key, each because it changes the way of an answer and not the answer:
+    routing        where to try and for how long; the target that serves is in the key itself
+    cache          how the cache is used; its namespace is in the key itself
+    stream         which events are shown; what is kept holds all of them
+    labels         for analytics, never sent to a provider
+    end_user_id    whom a provider may block; a caller who wants answers apart has namespaces
+Everything else counts, fields that this version does not know included. `strict_parameters` does
+too: an answer that came with warnings is none to a strict request.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from turnout.v1.chat_service_pb2 import DESCRIPTOR as CHAT_FILE
+from turnout.v1.chat_service_pb2 import ChatRequest
+from turnout.v1.content_pb2 import DESCRIPTOR as CONTENT_FILE
+from turnout.v1.embed_service_pb2 import EmbedRequest
+
+from turnout_server.core.cache_key import CacheKey
+from turnout_server.core.target import Target
+
+_VERSION = b"1"
+"""Raised when the meaning of a key or of a kept answer changes."""
+_UNCOUNTED = ("routing", "cache", "stream", "labels", "end_user_id")
+_DIGEST_BYTES = 32
+
+# A newer contract gives other keys: servers of two versions on one store never share an answer that
+# one of them would have read differently.
+_CONTRACT = blake2b(CHAT_FILE.serialized_pb + CONTENT_FILE.serialized_pb).digest()
+
+
+def chat_key(request: ChatRequest, tenant: str, target: Target) -> CacheKey:
+    """The key of the answer that `target` would give to `request`."""
+    asked = ChatRequest()
+    asked.CopyFrom(request)
+    for field in _UNCOUNTED:
+        asked.ClearField(field)  # type: ignore[arg-type]  # mypy wants a literal
+    namespace = request.cache.namespace
+    state = _state(b"chat" + _CONTRACT, tenant, namespace, str(target))
+    # Messages of equal content are equal bytes within one build of protobuf; another build's order
+    # of unknown fields costs a miss and never a wrong hit.
+    state.update(asked.SerializeToString(deterministic=True))
+    return CacheKey(tenant, namespace, request.model, state.digest())
+
+
+def embed_keys(
+    texts: Sequence[str],
+    *,
+    tenant: str,
+    namespace: str,
+    model: str,
+    target: Target,
+    dimensions: int,
+    input_type: EmbedRequest.InputType.ValueType,
+) -> list[CacheKey]:
+    """The key of each text's vector, in order; `model` is the name that was requested.
+
+    The encoding is left out: vectors are kept as float32 and encoded for each caller.
+    """
+    shape = f"{dimensions}/{input_type}"
+    prefix = _state(b"embed", tenant, namespace, str(target), model, shape)
+    keys = []
+    for text in texts:
+        state = prefix.copy()
+        state.update(text.encode())
+        keys.append(CacheKey(tenant, namespace, model, state.digest()))
+    return keys
+
+
+def _state(kind: bytes, *names: str) -> blake2b:
+    """A hash fed with each name after its length, so that no two lists of names are one text."""
+    state = blake2b(_VERSION + kind, digest_size=_DIGEST_BYTES)
+    for name in names:
+        encoded = name.encode()
+        state.update(len(encoded).to_bytes(4, "big"))
+        state.update(encoded)
+    return state
