@@ -1,7 +1,7 @@
 """Observation of a call: five facts, told to synchronous observers that cannot steer it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from turnout.v1.errors_pb2 import ErrorReason
@@ -83,8 +83,8 @@ class Observer:
 class Watch:
     """Tells every observer of one call's facts, so that none of them can hurt the call.
 
-    It also keeps the sums that the call's own record is made of: each attempt's usage, once. The
-    counts of embeddings (texts, calls to providers, texts found in the cache) are set by their flow.
+    It also keeps the sums that the call's record is made of: each attempt's usage, once. The
+    counts of embeddings (texts, upstream calls, texts found in the cache) are set by their flow.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class Watch:
         self.upstream_calls = 0
         self.cache_hits = 0
         self.saved_nano_usd = 0
+        self.cache_status = CacheStatus.CACHE_STATUS_BYPASS
         self._observers = observers
         self._on_error = on_error
         self._monotonic = monotonic
@@ -127,15 +128,30 @@ class Watch:
         self.route = Route(
             provider=attempt.target.provider,
             model=attempt.target.model,
-            cache_status=CacheStatus.CACHE_STATUS_BYPASS,
+            cache_status=self.cache_status,
             attempts=attempt.number,
             provider_request_id=provider_request_id,
         )
         self._tell(lambda observer: observer.first_output(self.call, attempt, elapsed_s))
         return self.route
 
+    def aside(self, deadline: float) -> "Watch":
+        """A watch of the same call with sums of its own: for work that may outlive its caller."""
+        call = replace(self.call, deadline=deadline)
+        return Watch(call, self._observers, self._on_error, self._monotonic)
+
+    def served(self, route: Route, status: CacheStatus.ValueType) -> Route:
+        """The caller is served by what others asked for; returns the route it is told of."""
+        if self.first_output_s is None:
+            self.first_output_s = self._monotonic() - self.call.started
+        self.route = Route()
+        self.route.CopyFrom(route)
+        self.route.cache_status = status
+        return self.route
+
     def cache_hit(self, saved: Usage) -> None:
         """See `Observer.cache_hit`."""
+        self.cache_hits += 1
         self.saved_nano_usd += saved.cost_nano_usd
         self._tell(lambda observer: observer.cache_hit(self.call, saved))
 

@@ -68,7 +68,7 @@ class Answer:
         self._acquiring = self._acquire(ranking, limits, rivals)
 
     async def events(self) -> AsyncGenerator[ChatResponse, None]:
-        """Failures and the route as they happen, then output, then `finish`; see Chat.stream."""
+        """Failures and the route as they happen, then output, then `finish` with its message."""
         failure: ProviderFailure | None = None
         while True:
             running: Running[ChatResponse] | None = None
@@ -207,9 +207,7 @@ class Answer:
         finish.time_to_first_output.FromNanoseconds(
             round((self._watch.first_output_s or 0.0) * 1e9)
         )
-        if not (self._limits.unary or self._request.stream.final_message):
-            finish.ClearField("message")
-        elif self._overlap is not None:
+        if self._overlap is not None:
             del finish.message.parts[:]
             finish.message.parts.append(Part(text="".join(self._text)))
         return self._stamped(event)

@@ -1,16 +1,23 @@
-"""Chats, from the admitted request to the last event: ranks the targets and starts the answer."""
+"""Chats, from the admitted request to the last event.
+
+rank the targets -> cache -> an equal call under way -> an answer of its own (dispatch.answer)
+"""
 
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
+from turnout.v1.routing_pb2 import CacheStatus
+from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.clock import Clock
 from turnout_server.core.watch import Watch
 from turnout_server.dispatch.answer import Answer
+from turnout_server.dispatch.caching import CacheUse, ChatCaching, Kept
+from turnout_server.dispatch.flight import Flights, Member
 from turnout_server.dispatch.hedging import HedgeBook
-from turnout_server.dispatch.request import limits_of
+from turnout_server.dispatch.request import limits_of, shown_events
 from turnout_server.dispatch.snapshot import Current, Snapshot
 from turnout_server.policy.attempts import Limits, Plan, plan
 from turnout_server.policy.conversation import preferred_target
@@ -18,16 +25,34 @@ from turnout_server.policy.health import Health
 from turnout_server.policy.needs import needs_of_chat
 from turnout_server.policy.targets import Ranking, rank
 
+SHARED_DEADLINE_S = 600.0
+"""How long an answer may take that several callers share: each has its own, shorter deadline."""
+
 
 class Chat:
     """Answers chats by the providers of the current snapshot. One for the process."""
 
-    def __init__(self, current: Current, health: Health, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self,
+        current: Current,
+        health: Health,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        caching: ChatCaching | None = None,
+    ) -> None:
         self._current = current
         self._health = health
         self._clock = clock
         self._rng = rng
+        self._caching = caching
+        self._flights = Flights()
         self._hedges = HedgeBook(health, clock.monotonic)
+
+    @property
+    def flights(self) -> int:
+        """Answers under way that callers may join."""
+        return len(self._flights)
 
     async def stream(
         self, request: ChatRequest, watch: Watch, *, unary: bool = False
@@ -40,7 +65,61 @@ class Chat:
         """
         snapshot = self._current()
         ranking = self._rank(request, snapshot, watch, unary=unary)
-        answer = Answer(
+        use = CacheUse(self._caching, request, watch.call.identity.tenant, ranking)
+        wants_message = unary or request.stream.final_message
+        async with aclosing(
+            self._events(request, watch, snapshot, ranking, use, unary=unary)
+        ) as events:
+            async for event in events:
+                if event.HasField("finish") and not wants_message:
+                    event.finish.ClearField("message")
+                yield event
+
+    async def _events(
+        self,
+        request: ChatRequest,
+        watch: Watch,
+        snapshot: Snapshot,
+        ranking: Ranking,
+        use: CacheUse,
+        *,
+        unary: bool,
+    ) -> AsyncGenerator[ChatResponse, None]:
+        def answer(watch: Watch) -> AsyncGenerator[ChatResponse, None]:
+            return self._answer(request, watch, snapshot, ranking, unary=unary)
+
+        async def kept_answer(watch: Watch) -> AsyncGenerator[ChatResponse, None]:
+            watch.cache_status = CacheStatus.CACHE_STATUS_MISS
+            async with aclosing(answer(watch)) as events:
+                async for event in events:
+                    yield event
+                    if event.HasField("finish"):
+                        await use.keep(event.finish)
+
+        if use.is_off:
+            source = answer(watch)
+        elif (kept := await use.find()) is not None:
+            source = replayed(kept, shown_events(request), watch)
+        elif use.reads:
+            deadline = self._clock.monotonic() + SHARED_DEADLINE_S
+            key = use.flight_key(unary=unary)
+            source = shared(self._flights.join(key, kept_answer, watch, deadline))
+        else:
+            source = kept_answer(watch)
+        async with aclosing(source) as events:
+            async for event in events:
+                yield event
+
+    def _answer(
+        self,
+        request: ChatRequest,
+        watch: Watch,
+        snapshot: Snapshot,
+        ranking: Ranking,
+        *,
+        unary: bool,
+    ) -> AsyncGenerator[ChatResponse, None]:
+        return Answer(
             request,
             watch,
             snapshot,
@@ -49,10 +128,7 @@ class Chat:
             self._plan,
             self._hedges.rivals(ranking, asked=request.routing.hedge),
             self._clock,
-        )
-        async with aclosing(answer.events()) as events:
-            async for event in events:
-                yield event
+        ).events()
 
     def _rank(
         self, request: ChatRequest, snapshot: Snapshot, watch: Watch, *, unary: bool
@@ -72,3 +148,39 @@ class Chat:
 
     def _plan(self, ranking: Ranking, limits: Limits) -> Plan:
         return plan(ranking.targets, limits, self._health, self._clock.monotonic, self._rng)
+
+
+async def replayed(
+    kept: Kept, shown: frozenset[str], watch: Watch
+) -> AsyncGenerator[ChatResponse, None]:
+    """A kept answer as a stream: what the caller asked to see of it, at no cost."""
+    events = list(kept.replay())
+    finish = events[-1].finish
+    watch.cache_hit(kept.saved)
+    yield ChatResponse(route=watch.served(finish.route, CacheStatus.CACHE_STATUS_HIT))
+    for event in events:
+        if event.WhichOneof("event") in shown:
+            yield event
+
+
+async def shared(
+    events: AsyncGenerator[tuple[ChatResponse, Member], None],
+) -> AsyncGenerator[ChatResponse, None]:
+    """A shared answer as one of its callers sees it: who joined pays nothing."""
+    async with aclosing(events):
+        async for event, member in events:
+            kind = event.WhichOneof("event")
+            if kind not in ("route", "finish"):
+                yield event
+                continue
+            status = CacheStatus.CACHE_STATUS_MISS
+            if not member.leader:
+                status = CacheStatus.CACHE_STATUS_COALESCED
+            own = ChatResponse()
+            own.CopyFrom(event)
+            route = own.route if kind == "route" else own.finish.route
+            route.CopyFrom(member.watch.served(route, status))
+            if kind == "finish" and not member.leader:
+                member.watch.cache_hit(own.finish.usage)
+                own.finish.usage.CopyFrom(Usage(cost_nano_usd=0))
+            yield own
