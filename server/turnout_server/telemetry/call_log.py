@@ -5,15 +5,15 @@ from collections.abc import Callable
 import structlog
 
 from turnout_server.core.call import Call
-from turnout_server.core.redact import redacted
 from turnout_server.core.watch import AttemptRecord, CallRecord, Observer
 from turnout_server.telemetry.facts import (
     RPC_METHOD,
-    asked_model,
     is_ours,
     kind_word,
     milliseconds,
+    model_name,
     reason_word,
+    said,
     trace_id,
 )
 
@@ -47,7 +47,7 @@ class CallLog(Observer):
             request_id=call.request_id,
             trace_id=self._trace_id_of(call),
             provider=target.provider,
-            model=target.model,
+            model=model_name(target.model),
             attempt=record.attempt.number,
             kind=kind_word(failure),
             http_status=failure.http_status or None,
@@ -55,7 +55,7 @@ class CallLog(Observer):
             key_id=record.attempt.key.id if record.attempt.key else None,
             duration_ms=milliseconds(record.duration_s),
             output_started=record.output_started or None,
-            detail=redacted(failure.detail) or None,
+            detail=said(failure.detail, _MAX_DETAIL_BYTES) or None,
         )
 
     def ended(self, call: Call, record: CallRecord) -> None:
@@ -67,9 +67,9 @@ class CallLog(Observer):
             request_id=call.request_id,
             method=RPC_METHOD[call.method],
             tenant=call.identity.tenant,
-            model=asked_model(call),
+            model=model_name(call.model),
             provider=record.route.provider or None,
-            served_model=record.route.model or None,
+            served_model=model_name(record.route.model) if record.route.model else None,
             code=record.code,
             reason=reason_word(record.reason) or None,
             attempts=record.attempts,
@@ -84,5 +84,5 @@ class CallLog(Observer):
             cache_hits=record.cache_hits or None,
             saved_nano_usd=record.saved_nano_usd or None,
             embed_inputs=record.embed_inputs or None,
-            detail=redacted(record.detail, limit_bytes=_MAX_DETAIL_BYTES) or None,
+            detail=said(record.detail, _MAX_DETAIL_BYTES) or None,
         )

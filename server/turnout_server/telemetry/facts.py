@@ -7,6 +7,7 @@ from turnout.v1.errors_pb2 import ErrorReason
 
 from turnout_server.core.call import Call, Method
 from turnout_server.core.failure import ProviderFailure
+from turnout_server.core.redact import redacted
 
 RPC_METHOD = {
     Method.CHAT: "turnout.v1.ChatService/Chat",
@@ -44,7 +45,8 @@ _OURS = frozenset(
 )
 _REASON = {value: name.removeprefix("ERROR_REASON_") for name, value in _R.items()}
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|\Z)")
-_MODEL = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
+_MODEL = re.compile(r"[\w.:/@+|=,-]{1,128}", re.ASCII)
+_QUOTED = re.compile(r"['\"].*['\"]|(?<=\[)(?!\d+\])[^\]]*(?=\])", re.DOTALL)
 
 
 def is_ours(reason: ErrorReason.ValueType) -> bool:
@@ -62,9 +64,14 @@ def kind_word(failure: ProviderFailure) -> str:
     return failure.kind.name.lower()
 
 
-def asked_model(call: Call) -> str:
-    """The model asked for, if it looks like a name: before validation it may be any text."""
-    return call.model if _MODEL.fullmatch(call.model) else "(not a name)"
+def model_name(model: str) -> str:
+    """A model, if it looks like a name: a caller may ask for any text, and some servers answer."""
+    return model if _MODEL.fullmatch(model) else "(not a name)"
+
+
+def said(text: str, limit_bytes: int) -> str:
+    """What an error says, for logs: without what it quotes, which may be a caller's words."""
+    return redacted(_QUOTED.sub("…", text), limit_bytes=limit_bytes)
 
 
 def trace_id(call: Call) -> str:

@@ -1,6 +1,7 @@
 """What keeps the number of time series finite, whatever callers send."""
 
 from turnout_server.core.target import Target
+from turnout_server.telemetry.facts import model_name
 
 OTHER = "other"
 MOST_TENANTS = 100
@@ -40,7 +41,7 @@ class ModelLabel:
             return self._bounded.of(target.model)
         if not answered:
             return OTHER
-        label = self._bounded.of(target.model)
+        label = self._bounded.of(model_name(target.model))
         if label != OTHER:
             self._answered.add(label)
         return label

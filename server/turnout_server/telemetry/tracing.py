@@ -68,7 +68,7 @@ class Tracing(Observer):
                 "rpc.system.name": "grpc",
                 "rpc.method": method,
                 "gen_ai.operation.name": facts.OPERATION[call.method],
-                "gen_ai.request.model": facts.asked_model(call),
+                "gen_ai.request.model": facts.model_name(call.model),
                 "turnout.request_id": call.request_id,
                 "turnout.tenant": call.identity.tenant,
             },
@@ -84,7 +84,7 @@ class Tracing(Observer):
         if traced is None or not traced.span.is_recording():
             return
         span = self._tracer.start_span(
-            f"{facts.OPERATION[call.method]} {record.attempt.target.model}",
+            f"{facts.OPERATION[call.method]} {facts.model_name(record.attempt.target.model)}",
             context=traced.context,
             kind=SpanKind.CLIENT,
             attributes=_known(_of_attempt(call, record)),
@@ -112,7 +112,8 @@ def _of_call(record: CallRecord) -> Iterable[tuple[str, AttributeValue | None]]:
     yield "rpc.response.status_code", record.code
     yield "error.type", facts.reason_word(record.reason)
     yield "gen_ai.provider.name", record.route.provider
-    yield "gen_ai.response.model", record.route.model
+    if record.route.model:
+        yield "gen_ai.response.model", facts.model_name(record.route.model)
     yield "gen_ai.response.time_to_first_chunk", record.first_output_s
     yield "gen_ai.usage.input_tokens", usage.input_tokens
     yield "gen_ai.usage.output_tokens", usage.output_tokens
@@ -127,7 +128,7 @@ def _of_attempt(call: Call, record: AttemptRecord) -> Iterable[tuple[str, Attrib
     attempt, failure, usage = record.attempt, record.failure, record.usage
     yield "gen_ai.operation.name", facts.OPERATION[call.method]
     yield "gen_ai.provider.name", attempt.target.provider
-    yield "gen_ai.request.model", attempt.target.model
+    yield "gen_ai.request.model", facts.model_name(attempt.target.model)
     yield "gen_ai.response.time_to_first_chunk", record.first_output_s
     yield "server.address", _host(attempt.target.endpoint.base_url)
     yield "turnout.attempt", attempt.number
