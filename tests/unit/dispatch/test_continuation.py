@@ -1,5 +1,7 @@
 """Going on with another target's text: no letter twice, none lost."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from turnout.v1.chat_service_pb2 import ChatRequest, ResponseFormat
@@ -19,7 +21,7 @@ WHOLE = "".join(f"word{i} señal{i}\n" for i in range(90))
 def fed(overlap: Overlap, text: str, cuts: list[int]) -> str:
     """The text in pieces, and what came out of it."""
     bounds = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
-    pieces = [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(bounds)]
     return "".join(overlap.feed(piece) for piece in pieces) + overlap.rest()
 
 
