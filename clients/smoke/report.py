@@ -68,8 +68,8 @@ class Report:
             return list(self._calls.get(request_id, ()))
 
     def _ended(self, request_id: str) -> bool:
-        calls = self._calls.get(request_id)
-        return bool(calls) and all(call.ended_ms is not None for call in calls or ())
+        calls = self._calls.get(request_id, [])
+        return bool(calls) and all(call.ended_ms is not None for call in calls)
 
 
 def serve(report: Report) -> ThreadingHTTPServer:

@@ -158,8 +158,8 @@ def _page(case: dict[str, Any], request: Any, answer_type: type[Message]) -> Mes
 
 
 def _has_deadline(context: Context) -> bool:
-    remaining_s = context.time_remaining()
-    # Without a deadline grpc.aio gives None or a time of centuries, by version.
+    # Typed as a number; without a deadline it is None or centuries, by version of grpc.
+    remaining_s: float | None = context.time_remaining()
     return remaining_s is not None and remaining_s < 30 * 24 * 3600
 
 
