@@ -43,9 +43,9 @@ def attempt(number: int = 1, *, model: str = "m-1", known: bool = True) -> Attem
     return Attempt(number, target, Key("env:KEY", Secret(CANARY_KEY)), 1.0, 1.0)
 
 
-def succeeded(number: int = 1, **kwargs: str) -> AttemptRecord:
+def succeeded(number: int = 1, model: str = "m-1") -> AttemptRecord:
     return AttemptRecord(
-        attempt(number, **kwargs),
+        attempt(number, model=model),
         AttemptOutcome.OK,
         SYSTEM_CLOCK.monotonic(),
         0.2,

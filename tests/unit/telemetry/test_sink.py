@@ -75,7 +75,13 @@ def test_lines_come_in_order(tmp_path: Path) -> None:
 
 def test_a_full_pipe_drops_and_counts_but_never_blocks(pipe: Pipe) -> None:
     sink = pipe.sink(most_lines=100)
-    writing = threading.Thread(target=lambda: [sink.write(b"x" * 99 + b"\n") for _ in range(5000)])
+
+    def write() -> None:
+        for _ in range(5000):
+            sink.write(b"x" * 99 + b"\n")
+
+    # Daemon: were it blocked, the test would fail and not hang.
+    writing = threading.Thread(target=write, daemon=True)
     writing.start()
     writing.join(10)
     assert not writing.is_alive()
