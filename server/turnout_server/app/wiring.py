@@ -17,6 +17,7 @@ from turnout_server.core.target import Endpoint
 from turnout_server.core.watch import Observer, Watch
 from turnout_server.dispatch.admission import Admission
 from turnout_server.dispatch.chat import Chat
+from turnout_server.dispatch.embed import Embed
 from turnout_server.dispatch.snapshot import Snapshot
 from turnout_server.policy.health import Health
 from turnout_server.providers.catalogue import LOCAL
@@ -25,6 +26,7 @@ from turnout_server.providers.registry import Registry
 from turnout_server.rpc.admin import AdminService
 from turnout_server.rpc.calls import Calls
 from turnout_server.rpc.chat import ChatService
+from turnout_server.rpc.embed import EmbedService, add_embed_service
 from turnout_server.rpc.models import ModelService
 from turnout_server.rpc.server import Listen, RpcServer, Service
 from turnout_server.rpc.usage import UsageService
@@ -47,6 +49,7 @@ class Gateway:
         self.admission = Admission(settings.config.server.max_in_flight)
         self._calls = Calls(self.admission, self._watch, self._clock)
         self._chat = Chat(self.snapshot, self._health, self._clock, rng)
+        self._embed = Embed(self.snapshot, self._health, self._clock, rng)
         self._server = RpcServer(Listen(settings.config.server.listen), self._services())
         self._admin_server = self._admin()
         self.port = 0
@@ -90,6 +93,9 @@ class Gateway:
                 chat_grpc.add_ChatServiceServicer_to_server,
                 ChatService(self._calls, self._chat),
                 _V1 + "ChatService",
+            ),
+            Service(
+                add_embed_service, EmbedService(self._calls, self._embed), _V1 + "EmbedService"
             ),
             Service(model_grpc.add_ModelServiceServicer_to_server, models, _V1 + "ModelService"),
             Service(

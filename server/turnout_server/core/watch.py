@@ -149,9 +149,13 @@ class Watch:
         self.route.cache_status = status
         return self.route
 
-    def cache_hit(self, saved: Usage) -> None:
-        """See `Observer.cache_hit`."""
-        self.cache_hits += 1
+    def upstream_called(self, attempt: Attempt) -> None:
+        """A provider is being called for texts to embed; `attempt` says which."""
+        self.upstream_calls += 1
+
+    def cache_hit(self, saved: Usage, count: int = 1) -> None:
+        """See `Observer.cache_hit`; an embedding call may find any number of its texts."""
+        self.cache_hits += count
         self.saved_nano_usd += saved.cost_nano_usd
         self._tell(lambda observer: observer.cache_hit(self.call, saved))
 

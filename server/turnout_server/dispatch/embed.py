@@ -6,7 +6,7 @@ A shard is one upstream call and goes through the same engine as a chat (dispatc
 """
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from turnout.internal.v1.embed_twins_pb2 import (
     EmbeddingTwin,
@@ -85,7 +85,7 @@ class Embed:
         snapshot = self._current()
         ranking = self._rank(options, snapshot)
         targets = offering(ranking.targets, options)
-        serving = self._serving(options, snapshot, ranking, targets, watch, {})
+        serving = self._serving(options, snapshot, ranking, targets, watch)
         dimensions = dimensions_at(targets[0], options, self._engine.learned)
         await Streaming(serving, options, dimensions, write, watch).run(requests)
 
@@ -107,11 +107,13 @@ class Embed:
         ranking: Ranking,
         targets: Sequence[Target],
         watch: Watch,
-        places: dict[str, int],
+        places: Mapping[str, int] | None = None,
     ) -> Serving:
         cache = TextCache(self._caching, ask, watch.call.identity.tenant)
         families = families_of(targets)
-        return Serving(self._engine, snapshot, ranking.alias, families, ask, cache, watch, places)
+        return Serving(
+            self._engine, snapshot, ranking.alias, families, ask, cache, watch, places=places
+        )
 
 
 def _response(request: EmbedRequest, embedded: Embedded, watch: Watch) -> EmbedResponseTwin:
@@ -120,7 +122,8 @@ def _response(request: EmbedRequest, embedded: Embedded, watch: Watch) -> EmbedR
     if len(request.texts) * dimensions * FLOAT_BYTES > MAX_ANSWER_BYTES:
         # Only where nobody knew the length before; from now on it is refused before it is paid.
         raise too_large(len(request.texts), dimensions)
-    watch.cache_hits = sum(text in embedded.cached for text in request.texts)
+    if embedded.cached:
+        watch.cache_hit(embedded.saved, sum(text in embedded.cached for text in request.texts))
     watch.route = embedded.route
     twins = {
         text: write_vector(EmbeddingTwin(), packed, request.encoding)

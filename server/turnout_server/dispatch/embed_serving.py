@@ -7,7 +7,7 @@ Vectors of different models cannot be compared, so a fallback to another model b
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -18,6 +18,7 @@ from turnout.v1.usage_pb2 import Usage
 from turnout_server.core.errors import GatewayError, Violation
 from turnout_server.core.watch import Watch
 from turnout_server.dispatch.acquire import Tried
+from turnout_server.dispatch.batcher import Answer
 from turnout_server.dispatch.embed_cache import Ask, TextCache
 from turnout_server.dispatch.embed_parallel import in_order
 from turnout_server.dispatch.embed_shards import (
@@ -36,21 +37,27 @@ from turnout_server.policy.routes import Alias
 
 _TEXT_FIELD = re.compile(r"\$?\.?(?:input|inputs|texts)(?:[.\[](\d{1,6})\]?)?\Z")
 LEAST_SHARE_S = 1.0
+AskShard = Callable[[Sequence[str], Tried, Limits], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Packed float32 vectors by text, all of one model; `cached` are those the cache held."""
+    """Packed float32 vectors by text, all of one model.
+
+    `cached` are the texts whose vectors the cache held, `saved` what those had cost.
+    """
 
     vectors: Mapping[str, bytes]
     cached: frozenset[str]
+    saved: Usage
     route: Route
 
 
 class Serving:
     """One call's texts and the models that may embed them. `families` is never empty.
 
-    `places` says where each text stands in the caller's request, for errors that name one.
+    `places` says where each text of a unary call stands, for errors that name one. A stream has
+    none: it makes shards of a good size by itself, and small ones share no upstream call.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Serving:
         ask: Ask,
         cache: TextCache,
         watch: Watch,
+        *,
         places: Mapping[str, int] | None = None,
     ) -> None:
         self.families = list(families)
@@ -70,7 +78,10 @@ class Serving:
         self._cache = cache
         self._watch = watch
         self._clock = engine.clock
+        self._batcher = engine.batcher
+        self._may_batch = places is not None
         self._places = places or {}
+        self._answered: Answer | None = None
         self._upstreams = {
             family.model: Upstream(engine, snapshot, alias, family, ask, watch)
             for family in families
@@ -101,17 +112,19 @@ class Serving:
     async def _by(
         self, family: Family, texts: Sequence[str], tried: Tried, limits: Limits
     ) -> Embedded:
-        cached = await self._cache.find(family.model, texts)
+        cached = await self._cache.find(family.targets[0], texts)
         missing = [text for text in texts if text not in cached]
+        self._answered = None
         fresh = await self._fresh(family, missing, tried, limits)
         if len({len(packed) for packed in (*cached.values(), *fresh.values())}) > 1:
             # The model's own length has changed since those were stored.
             cached, fresh = {}, await self._fresh(family, texts, tried, limits)
-        await self._cache.keep(family.model, fresh)
-        if cached:
-            self._watch.cache_hit(_saved(family, cached))
-        route = self._route(family, tried, fresh=bool(fresh))
-        return Embedded({**cached, **fresh}, frozenset(cached), route)
+        return Embedded(
+            {**cached, **fresh},
+            frozenset(cached),
+            _saved(family, cached),
+            self._route(family, tried),
+        )
 
     async def _fresh(
         self, family: Family, texts: Sequence[str], tried: Tried, limits: Limits
@@ -119,27 +132,36 @@ class Serving:
         if not texts:
             return {}
 
-        async def embed(shard: Sequence[str]) -> list[bytes]:
-            return await self._shard(self._upstreams[family.model], shard, tried, limits)
-
         shards = list(split(texts, limits_at(family.targets)))
+        upstream = self._upstreams[family.model]
+        small = self._may_batch and len(shards) == 1 and self._batcher.suits(texts)
+
+        async def embed(shard: Sequence[str]) -> list[bytes]:
+            ask = upstream.embed_small if small else upstream.embed
+            return await self._shard(ask, shard, tried, limits)
+
         vectors = await in_order(embed, shards)
         return dict(zip(texts, chain.from_iterable(vectors), strict=True))
 
     async def _shard(
-        self, upstream: Upstream, texts: Sequence[str], tried: Tried, limits: Limits
+        self, ask: AskShard, texts: Sequence[str], tried: Tried, limits: Limits
     ) -> list[bytes]:
         try:
-            return await upstream.vectors(texts, tried, limits)
+            answer = await ask(texts, tried, limits)
         except GatewayError as error:
             if not _is_too_much(error, texts):
                 error.violations = self._located(error.violations, texts)
                 raise
+        else:
+            # Under the name of whoever made them, which a fallback within the model may have been.
+            await self._cache.keep(answer.target, dict(zip(texts, answer.packed, strict=True)))
+            self._answered = answer
+            return answer.packed
         # The estimate was too kind: nobody is told to split a batch that we can split.
         half = len(texts) // 2
         return [
-            *await self._shard(upstream, texts[:half], tried, limits),
-            *await self._shard(upstream, texts[half:], tried, limits),
+            *await self._shard(ask, texts[:half], tried, limits),
+            *await self._shard(ask, texts[half:], tried, limits),
         ]
 
     def _limits(self, family: Family, tried: Tried, others_left: int, *, panic: bool) -> Limits:
@@ -165,19 +187,20 @@ class Serving:
         most = self._ask.routing.max_attempts
         return tried.failures[-1].rule.fall_back and not 0 < most <= len(tried.failures)
 
-    def _route(self, family: Family, tried: Tried, *, fresh: bool) -> Route:
-        """Who embedded: the model's last answer, or its first target where all was stored."""
-        route = Route(provider=family.targets[0].provider, model=family.model)
-        if not fresh:
-            route.cache_status = CacheStatus.CACHE_STATUS_HIT
-            return route
-        route.CopyFrom(self._upstreams[family.model].route)
-        reads = self._cache.reads
-        route.cache_status = (
-            CacheStatus.CACHE_STATUS_MISS if reads else CacheStatus.CACHE_STATUS_BYPASS
+    def _route(self, family: Family, tried: Tried) -> Route:
+        """Who embedded: the last shard's target, or the model's first where all was stored."""
+        answered = self._answered
+        if answered is None:
+            first = family.targets[0]
+            hit = CacheStatus.CACHE_STATUS_HIT
+            return Route(provider=first.provider, model=first.model, cache_status=hit)
+        return Route(
+            provider=answered.target.provider,
+            model=answered.target.model,
+            cache_status=self._cache.status,
+            attempts=1 + len(tried.failures),
+            provider_request_id=answered.provider_request_id,
         )
-        route.attempts = 1 + len(tried.failures)
-        return route
 
     def _located(
         self, violations: Sequence[Violation], texts: Sequence[str]

@@ -194,7 +194,9 @@ class Streaming:
             result = EmbedItemResultTwin(id=item.id)
             write_vector(result.embedding, embedded.vectors[item.text], encoding)
             results.append(result)
-            self._watch.cache_hits += item.text in embedded.cached
+        if embedded.cached:
+            hits = sum(item.text in embedded.cached for item in items)
+            self._watch.cache_hit(embedded.saved, hits)
         return results
 
     async def _send(self, results: Results) -> None:

@@ -6,18 +6,18 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from turnout.v1.routing_pb2 import Route
 from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.clock import Clock
 from turnout_server.core.errors import GatewayError
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.receipt import Receipt
+from turnout_server.core.target import Attempt
 from turnout_server.core.watch import AttemptOutcome, Watch
 from turnout_server.dispatch.acquire import Acquiring, Committed, Tried
-from turnout_server.dispatch.batcher import Batcher
+from turnout_server.dispatch.batcher import Answer, Batcher, SmallCall
 from turnout_server.dispatch.embed_cache import Ask
-from turnout_server.dispatch.embed_shards import tokens_of
+from turnout_server.dispatch.embed_shards import limits_at, tokens_of
 from turnout_server.dispatch.embed_targets import Family
 from turnout_server.dispatch.running import Running
 from turnout_server.dispatch.snapshot import Snapshot
@@ -57,35 +57,59 @@ class Upstream:
         self._family = family
         self._ask = ask
         self._watch = watch
-        self.route = Route()
-        """The latest answer's."""
         self._dimensions = ask.dimensions
         self._under_way = 0
         self._one_ended = asyncio.Event()
 
-    async def vectors(self, texts: Sequence[str], tried: Tried, limits: Limits) -> list[bytes]:
-        """One packed float32 vector a text, in order; raises GatewayError.
+    async def embed(self, texts: Sequence[str], tried: Tried, limits: Limits) -> Answer:
+        """One vector a text, in order; raises GatewayError.
 
         A shard that no target takes now, while others of the call are there, waits for one of them
         to end and asks again: a limit of four at once, or a circuit that lets one probe through,
         must not fail a call for having eight shards.
         """
-        shard = EmbedShard(texts, self._ask.dimensions, self._ask.input_type)
         while True:
-            begun: list[Ticket] = []
+            attempts: list[Attempt] = []
             try:
-                return await self._walk(shard, tried, limits, begun)
+                return await self._walk(texts, self._watch, tried, limits, attempts)
             except GatewayError:
-                if begun or not self._under_way:
+                if attempts or not self._under_way:
                     raise
             await self._one_ended.wait()
 
+    async def embed_small(self, texts: Sequence[str], tried: Tried, limits: Limits) -> Answer:
+        """The same for a call's only shard, which may go together with other calls'."""
+
+        async def send(texts: Sequence[str], watch: Watch, tried: Tried, deadline: float) -> Answer:
+            return await self._walk(texts, watch, tried, replace(limits, deadline=deadline), [])
+
+        ask = self._ask
+        lane = (
+            id(self._snapshot),
+            *map(str, self._family.targets),
+            ask.dimensions,
+            ask.input_type,
+            replace(limits, deadline=0.0),
+        )
+        shard_limits = limits_at(self._family.targets)
+        return await self._engine.batcher.embed(
+            SmallCall(lane, texts, self._watch, tried, limits.deadline, shard_limits, send)
+        )
+
     async def _walk(
-        self, shard: EmbedShard, tried: Tried, limits: Limits, begun: list[Ticket]
-    ) -> list[bytes]:
+        self,
+        texts: Sequence[str],
+        watch: Watch,
+        tried: Tried,
+        limits: Limits,
+        attempts: list[Attempt],
+    ) -> Answer:
+        """Ask the targets by one plan, booking on `watch`; every attempt begun is in `attempts`."""
+        shard = EmbedShard(texts, self._ask.dimensions, self._ask.input_type)
+
         def open_attempt(ticket: Ticket) -> Running[Vectors]:
-            begun.append(ticket)
-            return self._open(ticket, shard, tried)
+            attempts.append(ticket.attempt)
+            return self._open(ticket, shard, tried, watch)
 
         engine = self._engine
         acquiring = Acquiring(
@@ -99,28 +123,31 @@ class Upstream:
         async with aclosing(acquiring.steps()) as steps:
             async for step in steps:
                 if isinstance(step, Committed):
-                    return await self._keep(step)
+                    return await self._keep(step, watch)
         raise AssertionError("a plan ends by an error or an answer")
 
-    def _open(self, ticket: Ticket, shard: EmbedShard, tried: Tried) -> Running[Vectors]:
+    def _open(
+        self, ticket: Ticket, shard: EmbedShard, tried: Tried, watch: Watch
+    ) -> Running[Vectors]:
         if ticket.attempt.number != tried.attempts:
             # Each shard's plan counts from one; the caller is told of the call's attempts.
             ticket.attempt = replace(ticket.attempt, number=tried.attempts)
         return Running(
             ticket,
-            self._answer(ticket, shard),
-            self._watch,
+            self._answer(ticket, shard, watch),
+            watch,
             self._engine.clock,
             lambda _: Usage(input_tokens=sum(map(tokens_of, shard.texts)), estimated=True),
         )
 
     async def _answer(
-        self, ticket: Ticket, shard: EmbedShard
+        self, ticket: Ticket, shard: EmbedShard, watch: Watch
     ) -> AsyncGenerator[Vectors | Receipt, None]:
         self._under_way += 1
+        watch.upstream_called(ticket.attempt)
         try:
             provider = self._snapshot.providers[ticket.target.provider]
-            vectors = await self._engine.batcher.embed(provider, shard, ticket, self._called)
+            vectors = await provider.embed(shard, ticket.attempt)
             # First, so that what a misshapen answer has cost is booked too.
             yield Receipt(vectors.provider_request_id, vectors.usage)
             self._check(vectors, shard)
@@ -129,9 +156,6 @@ class Upstream:
             self._under_way -= 1
             self._one_ended.set()
             self._one_ended = asyncio.Event()
-
-    def _called(self) -> None:
-        self._watch.upstream_calls += 1
 
     def _check(self, vectors: Vectors, shard: EmbedShard) -> None:
         """Trust no provider with the shape of an answer: a wrong vector is found by nobody else."""
@@ -144,7 +168,7 @@ class Upstream:
         if not wanted or any(len(packed) != wanted_bytes for packed in vectors.packed):
             raise _wrong(f"vectors that are not of {wanted} dimensions")
 
-    async def _keep(self, committed: Committed[Vectors]) -> list[bytes]:
+    async def _keep(self, committed: Committed[Vectors], watch: Watch) -> Answer:
         running, vectors = committed.running, committed.first
         usage = Usage()
         usage.CopyFrom(vectors.usage)
@@ -153,15 +177,10 @@ class Upstream:
         target = running.attempt.target
         if not (self._ask.dimensions or target.card.embedding_dimensions):
             self._engine.learned[str(target)] = vectors.dimensions
-        self.route = Route(
-            provider=target.provider,
-            model=target.model,
-            provider_request_id=vectors.provider_request_id,
-        )
-        if self._watch.first_output_s is None:
-            self._watch.first_output(running.attempt, vectors.provider_request_id)
+        if watch.first_output_s is None:
+            watch.first_output(running.attempt, vectors.provider_request_id)
         await running.end(AttemptOutcome.OK)
-        return vectors.packed
+        return Answer(vectors.packed, target, vectors.provider_request_id)
 
 
 def _is_output(_: Vectors) -> bool:
