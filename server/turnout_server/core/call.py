@@ -23,13 +23,19 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls. `allowed_models` and `allowed_methods` of None mean all of them."""
+    """Who calls. `allowed_models` and `allowed_methods` of None mean all of them.
+
+    `priority` is the highest that its calls may have. `may_act_for` holds the tenants that it may
+    name as the call's own, `*` for any.
+    """
 
     tenant: str
     subject: str = ""
     allowed_models: frozenset[str] | None = None
     allowed_methods: frozenset[str] | None = None
     max_output_tokens: int | None = None
+    priority: Priority = Priority.INTERACTIVE
+    may_act_for: frozenset[str] = frozenset()
 
 
 ANONYMOUS = Identity(tenant="default")

@@ -1,7 +1,8 @@
 """How many calls this instance takes at once; the rest are told to try another, at once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 
 from turnout.v1.errors_pb2 import ErrorReason
 
@@ -13,11 +14,26 @@ BATCH_SHARE = 0.9
 RETRY_AFTER_S = 0.2
 
 
-class Admission:
-    """Places for calls under way. There is no queue: waiting here would only hide the overload."""
+class Pressure(IntEnum):
+    """How short of memory the process is, by what must be given up for it."""
 
-    def __init__(self, limit: int) -> None:
+    NONE = 0
+    SHED_BATCH = 1
+    SHED_NEW = 2
+    RESET_LARGEST = 3
+
+
+class Admission:
+    """Places for calls under way. There is no queue: waiting here would only hide the overload.
+
+    `pressure` is asked once a call, and must answer at once.
+    """
+
+    def __init__(
+        self, limit: int, pressure: Callable[[], Pressure] = lambda: Pressure.NONE
+    ) -> None:
         self._limit = limit
+        self._pressure = pressure
         self._in_flight = 0
         self._draining = False
 
@@ -40,6 +56,12 @@ class Admission:
                 retry_after_s=0.0,
             )
         batch = priority is Priority.BATCH
+        if self._pressure() >= (Pressure.SHED_BATCH if batch else Pressure.SHED_NEW):
+            raise GatewayError(
+                ErrorReason.ERROR_REASON_OVERLOADED,
+                "this instance is short of memory; another may take the call",
+                retry_after_s=RETRY_AFTER_S,
+            )
         if self._in_flight >= (self._limit * BATCH_SHARE if batch else self._limit):
             raise GatewayError(
                 ErrorReason.ERROR_REASON_OVERLOADED,

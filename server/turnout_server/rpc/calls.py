@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from turnout.v1.chat_service_pb2 import Finish, FinishReason
 from turnout.v1.errors_pb2 import ErrorReason
@@ -43,6 +43,20 @@ class Asked(Protocol):
         """The caller's own labels, for analytics."""
         ...
 
+    def ByteSize(self) -> int:
+        """What it weighs on the wire."""
+        ...
+
+
+class Epoch:
+    """The calls that began under one configuration; `over` is set when the last has ended."""
+
+    __slots__ = ("over", "under_way")
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.over = asyncio.Event()
+
 
 class Calls:
     """The frame of every RPC that spends money. One for the process.
@@ -54,7 +68,9 @@ class Calls:
         self._admission = admission
         self._watch = watch
         self._clock = clock
-        self._under_way = 0
+        self._epoch = Epoch()
+        self._requests: dict[asyncio.Task[Any], Asked] = {}
+        self._resetting: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
@@ -73,18 +89,20 @@ class Calls:
         """
         call = self._call(context, method, request)
         watch = self._watch(call)
-        with self._counted():
+        with self._counted(request) as task:
             watch.accepted()
             try:
                 result = await self._run(call, watch, check, work)
             except GatewayError as error:
-                status.fail(context, error, call.request_id)
-                code = status.code_of(error).name
-                watch.ended(code, error.reason, detail=error.detail or error.public)
+                _fail(context, error, watch)
                 return None
             except asyncio.CancelledError:
-                self._record_cancel(call, watch)
-                raise
+                if task not in self._resetting:
+                    self._record_cancel(call, watch)
+                    raise
+                task.uncancel()
+                _fail(context, _short_of_memory(watch), watch)
+                return None
             except Exception as bug:  # noqa: BLE001  masked, logged, and the record still kept
                 mask(context, bug, call.request_id)
                 watch.ended(
@@ -101,6 +119,28 @@ class Calls:
     def stop(self) -> None:
         """From now on a call that is cancelled was cancelled by us."""
         self._stopping = True
+
+    def next_epoch(self) -> asyncio.Event:
+        """Begin a new epoch; the event is set once every call that began before has ended."""
+        before, self._epoch = self._epoch, Epoch()
+        if not before.under_way:
+            before.over.set()
+        return before.over
+
+    def reset_largest(self, share: float) -> int:
+        """End this share of the calls, at least one if there is any: those whose requests weigh
+        most, since what a call holds grows with its request. Returns how many.
+        """
+        tasks = sorted(
+            self._requests.keys() - self._resetting,
+            key=lambda task: self._requests[task].ByteSize(),
+            reverse=True,
+        )
+        chosen = tasks[: max(1, int(len(tasks) * share))]
+        for task in chosen:
+            self._resetting.add(task)
+            task.cancel()
+        return len(chosen)
 
     async def _run(
         self,
@@ -131,15 +171,16 @@ class Calls:
         now = self._clock.monotonic()
         most_s = NO_DEADLINE_S[method]
         given_s: float | None = context.time_remaining()
+        identity = caller.get()
         batch = metadata.get("x-priority") == "batch"
         return Call(
             request_id=request_id(metadata.get("x-request-id", "")),
             method=method,
-            identity=caller.get(),
+            identity=identity,
             deadline=now + (most_s if given_s is None else min(given_s, most_s)),
             started=now,
             model=request.model,
-            priority=Priority.BATCH if batch else Priority.INTERACTIVE,
+            priority=Priority.BATCH if batch else identity.priority,
             labels=dict(request.labels),
             trace_headers={name: metadata[name] for name in _TRACE_HEADERS if name in metadata},
             idempotency_key=metadata.get("idempotency-key", ""),
@@ -155,15 +196,28 @@ class Calls:
             watch.ended("CANCELLED")
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._under_way += 1
+    def _counted(self, request: Asked) -> Iterator[asyncio.Task[Any]]:
+        task, epoch = asyncio.current_task(), self._epoch
+        assert task is not None
+        self._requests[task] = request
+        epoch.under_way += 1
         self._idle.clear()
         try:
-            yield
+            yield task
         finally:
-            self._under_way -= 1
-            if not self._under_way:
+            del self._requests[task]
+            self._resetting.discard(task)
+            epoch.under_way -= 1
+            if not epoch.under_way and epoch is not self._epoch:
+                epoch.over.set()
+            if not self._requests:
                 self._idle.set()
+
+
+def _fail(context: Context, error: GatewayError, watch: Watch) -> None:
+    status.fail(context, error, watch.call.request_id)
+    code = status.code_of(error).name
+    watch.ended(code, error.reason, detail=error.detail or error.public)
 
 
 def authorize(call: Call) -> None:
@@ -183,6 +237,21 @@ def allow_model(call: Call, model: str) -> None:
         raise GatewayError(
             ErrorReason.ERROR_REASON_FORBIDDEN, "this key may not use the model that was asked for"
         )
+
+
+def _short_of_memory(watch: Watch) -> GatewayError:
+    """Why a call was ended by us: another instance may take it, unless output is out already."""
+    if watch.first_output_s is None:
+        return GatewayError(
+            ErrorReason.ERROR_REASON_OVERLOADED,
+            "this instance is short of memory; another may take the call",
+        )
+    return GatewayError(
+        ErrorReason.ERROR_REASON_STREAM_INTERRUPTED,
+        "this instance is short of memory and gave the answer up",
+        output_started=True,
+        usage=watch.usage,
+    )
 
 
 def refuse(violations: Sequence[Violation]) -> None:

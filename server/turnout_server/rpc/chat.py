@@ -13,10 +13,13 @@ from turnout.v1.chat_service_pb2_grpc import ChatServiceServicer
 from turnout.v1.routing_pb2 import CacheStatus, Route
 
 from turnout_server.core.call import Method
+from turnout_server.core.errors import Violation
 from turnout_server.core.watch import Watch
 from turnout_server.dispatch.chat import Chat
+from turnout_server.rpc.access import hold_to_ceiling
 from turnout_server.rpc.calls import Calls, allow_model
 from turnout_server.rpc.context import Context
+from turnout_server.rpc.identity import caller
 from turnout_server.rpc.validate_chat import violations_of
 from turnout_server.rpc.writer import StreamWriter
 
@@ -37,7 +40,7 @@ class ChatService(ChatServiceServicer):
             context,
             Method.CHAT,
             request,
-            lambda: violations_of(request),
+            lambda: _check(request),
             lambda watch: self._write(request, context, watch),
         )
 
@@ -49,7 +52,7 @@ class ChatService(ChatServiceServicer):
             context,
             Method.COMPLETE_CHAT,
             request,
-            lambda: violations_of(request),
+            lambda: _check(request),
             lambda watch: self._complete(request, context, watch),
         )
 
@@ -85,6 +88,11 @@ class ChatService(ChatServiceServicer):
 
 
 _PROGRESS = ("route", "attempt_failed")
+
+
+def _check(request: ChatRequest) -> list[Violation]:
+    """Every rule the request breaks: the contract's, and then the caller's own."""
+    return [*violations_of(request), *hold_to_ceiling(request, caller.get().max_output_tokens)]
 
 
 def allow_fallbacks(request: Any, watch: Watch) -> None:

@@ -4,7 +4,9 @@ Without it grpc answers both with UNKNOWN and the text of the exception, secrets
 (measured; docs/adr). Nothing here wraps a stream.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -18,6 +20,7 @@ from turnout_server.rpc.context import Context, Handler
 _log = structlog.get_logger(__name__)
 
 
+ABORT_TIMEOUT_S = 0.5
 _UNREADABLE = object()
 """Stands for a message whose bytes are not what the method takes."""
 
@@ -38,8 +41,10 @@ class Guard(grpc.aio.ServerInterceptor):
             return _masked_stream(handler)
         behaviour = handler.unary_stream or handler.unary_unary
         name = "unary_stream" if handler.response_streaming else "unary_unary"
+        guarded = _guarded(behaviour)
         return handler._replace(  # type: ignore[attr-defined,no-any-return]
-            request_deserializer=_safe(handler.request_deserializer), **{name: _guarded(behaviour)}
+            request_deserializer=_safe(handler.request_deserializer),
+            **{name: guarded if handler.response_streaming else _ending(guarded)},
         )
 
 
@@ -72,6 +77,26 @@ def _guarded(behaviour: Any) -> Any:
     return guarded
 
 
+def _ending(behaviour: Any) -> Any:
+    """End a failed unary call by its status alone.
+
+    A handler that returns without an answer has grpc send an empty message first, and that commits
+    the call: client libraries would not retry it (measured). The wait is bounded for callers that
+    do not read.
+    """
+
+    async def ending(request: Any, context: Context) -> Any:
+        answer = await behaviour(request, context)
+        if answer is not None:
+            return answer
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ABORT_TIMEOUT_S):
+                await context.abort(context.code(), context.details(), context.trailing_metadata())
+        return None
+
+    return ending
+
+
 def _masked_stream(handler: Handler) -> Handler:
     """For methods with a request stream, whose messages their own handler reads one by one."""
     behaviour: Any = handler.stream_stream or handler.stream_unary
@@ -96,6 +121,14 @@ def check_readable(request: Any) -> None:
             ErrorReason.ERROR_REASON_INVALID_REQUEST,
             "the message is not a valid protobuf message of this method",
         )
+
+
+def readable(deserialize: Callable[[bytes], Any] | None, raw: bytes) -> Any:
+    """Decode one message for whoever took it as bytes; raises INVALID_REQUEST."""
+    safe = _safe(deserialize)
+    request = raw if safe is None else safe(raw)
+    check_readable(request)
+    return request
 
 
 def mask(context: Context, bug: Exception, request_id: str = "") -> None:

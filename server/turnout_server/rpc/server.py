@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from turnout_server.dispatch.admission import Admission
-from turnout_server.rpc.auth import Auth, Authenticator
+from turnout_server.rpc.auth import Auth
 from turnout_server.rpc.calls import Calls
 from turnout_server.rpc.guard import Guard
 from turnout_server.rpc.reflection import add_reflection
@@ -65,25 +65,26 @@ class PortTaken(Exception):
 
 
 class RpcServer:
-    """One listening server. `start` binds it, `drain` ends it without losing a record."""
+    """One listening server. `start` binds it, `drain` ends it without losing a record.
+
+    Without `auth` everybody may call.
+    """
 
     def __init__(
-        self,
-        listen: Listen,
-        services: Sequence[Service],
-        *,
-        authenticators: list[Authenticator] | None = None,
+        self, listen: Listen, services: Sequence[Service], *, auth: Auth | None = None
     ) -> None:
         # The order is asserted by a test: the guard must also mask a bug in auth, and auth must
         # come before anything decodes the request.
         interceptors: list[grpc.aio.ServerInterceptor] = [Guard()]
-        if authenticators:
-            interceptors.append(Auth(authenticators))
+        if auth is not None:
+            interceptors.append(auth)
         reuse = ("grpc.so_reuseport", int(listen.reuse_port))
         self._server = grpc.aio.server(interceptors=interceptors, options=(*OPTIONS, reuse))
         self._listen = listen
         self._health = health.aio.HealthServicer()
         self._names = [service.name for service in services]
+        self._draining = False
+        self._hurried = asyncio.Event()
         for service in services:
             service.add(service.servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -104,8 +105,11 @@ class RpcServer:
         Returns when every call is on record: grpc's own stop may return before the handlers'
         clean-up has run (measured), and their usage would be lost.
         """
+        self._draining = True
         await self._say(HealthCheckResponse.NOT_SERVING)
-        await asyncio.sleep(lame_duck_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(lame_duck_s):
+                await self._hurried.wait()
         admission.drain()
         # What is cancelled when the grace is over was cancelled by us, not by its caller.
         asyncio.get_running_loop().call_later(grace_s, calls.stop)
@@ -115,8 +119,15 @@ class RpcServer:
                 await calls.drained()
 
     async def stop(self) -> None:
-        """Stop at once."""
+        """Stop at once; a `drain` under way stops waiting, and still returns with every record."""
+        self._hurried.set()
         await self._server.stop(0)
+
+    async def say_ready(self, *, ready: bool) -> None:
+        """Tell health checks whether to send calls here; while it drains that stays no."""
+        if not self._draining:
+            serving, not_serving = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+            await self._say(serving if ready else not_serving)
 
     async def _say(self, state: int) -> None:
         for name in ("", *self._names):
