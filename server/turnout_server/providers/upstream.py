@@ -25,6 +25,7 @@ from aiohttp.tracing import Trace
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.target import Endpoint
+from turnout_server.providers.resolver import GuardedResolver
 
 MAX_CONNECTIONS = 1000
 POOL_WAIT_S = 1.0
@@ -213,7 +214,10 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             trace.on_connection_reuseconn.append(_note_reuse)
             self._session = aiohttp.ClientSession(
                 connector=_CleanConnector(
-                    limit=0, keepalive_timeout=IDLE_CONNECTION_S, ssl=self._tls or _trusted()
+                    limit=0,
+                    keepalive_timeout=IDLE_CONNECTION_S,
+                    ssl=self._tls or _trusted(),
+                    resolver=GuardedResolver(),
                 ),
                 # A provider's cookies would tie the calls of different tenants together.
                 cookie_jar=aiohttp.DummyCookieJar(),
