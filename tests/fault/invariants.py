@@ -64,10 +64,12 @@ class Probes:
     """What can be read of the system under test; None is not checked, and `unchecked` names it.
 
     Counts of (2) are levels; all others only ever grow, and are compared since the baseline.
+    `pooled_descriptors` are those of idle connections kept for the next request: no leak.
     """
 
     calls: CallLog | None = None
     upstream_active: Count | None = None
+    pooled_descriptors: Count | None = None
     permits_held: Count | None = None
     flights_open: Count | None = None
     reservations_made: Count | None = None
@@ -150,7 +152,7 @@ class Invariants:
             counts=self._counts(),
             task_count=len(tasks),
             tasks=weakref.WeakSet(tasks),
-            descriptors=self._process.num_fds(),
+            descriptors=self._descriptors(),
             unclosed_sockets=self._unclosed_sockets(),
             rss_bytes=self.pulse.rss_bytes(),
         )
@@ -204,7 +206,7 @@ class Invariants:
         if len(tasks) > before.task_count:
             new = [f"{task.get_name()}: {task.get_coro()}" for task in tasks - {*before.tasks}]
             yield f"2: {len(tasks)} tasks, were {before.task_count}; new: {new}"
-        descriptors = self._process.num_fds()
+        descriptors = self._descriptors()
         if descriptors > before.descriptors + self._spare_descriptors:
             yield f"2: {descriptors} descriptors, were {before.descriptors}"
         unclosed = self._unclosed_sockets()
@@ -250,6 +252,11 @@ class Invariants:
             for task in asyncio.all_tasks()
             if task is not current and not task.get_name().startswith(self._ignored_tasks)
         }
+
+    def _descriptors(self) -> int:
+        """Open descriptors without those that a pool keeps on purpose."""
+        pooled = self._probes.pooled_descriptors
+        return self._process.num_fds() - (int(pooled()) if pooled is not None else 0)
 
     def _unclosed_sockets(self) -> int:
         sockets = self._process.net_connections(kind="tcp")
