@@ -73,8 +73,8 @@ class Endpoint:
     keys: tuple[Key, ...] = ()
     timeouts: Timeouts = Timeouts()
     limits: UpstreamLimits = UpstreamLimits()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    options: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

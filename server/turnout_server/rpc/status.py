@@ -81,21 +81,25 @@ def code_of(error: GatewayError) -> grpc.StatusCode:
 
 
 def fail(context: Context, error: GatewayError, request_id: str) -> None:
-    """Set the call's status, details and trailers. The handler must then return, not abort:
-    an abort towards a caller that does not read would wait for ever.
+    """Set the call's status, details and trailers; the handler must then return None.
+
+    It must not abort a stream: towards a caller that does not read that would wait for ever. For
+    unary methods the guard does it.
     """
-    code = code_of(error)
-    message = _cut(error.public)
+    context.set_code(code_of(error))
+    context.set_details(message_of(error))
+    context.set_trailing_metadata(_trailers(error, request_id))
+
+
+def _trailers(error: GatewayError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
     delay_s = _delay_s(error)
-    context.set_code(code)
-    context.set_details(message)
-    trailers: list[tuple[str, str | bytes]] = [
+    # Never 0: C-core's clients then wait until their deadline instead of retrying (measured).
+    pushback_ms = -1 if delay_s is None else max(1, round(delay_s * 1000))
+    return (
         ("x-request-id", request_id),
-        ("grpc-status-details-bin", _details(error, code, message, request_id, delay_s)),
-    ]
-    pushback_ms = -1 if delay_s is None else round(delay_s * 1000)
-    trailers.append(("grpc-retry-pushback-ms", str(pushback_ms)))
-    context.set_trailing_metadata(tuple(trailers))
+        ("grpc-status-details-bin", _details(error, request_id, delay_s)),
+        ("grpc-retry-pushback-ms", str(pushback_ms)),
+    )
 
 
 def _delay_s(error: GatewayError) -> float | None:
@@ -110,13 +114,11 @@ def _delay_s(error: GatewayError) -> float | None:
     return random.uniform(*DEFAULT_DELAY_S)
 
 
-def _details(
-    error: GatewayError, code: grpc.StatusCode, message: str, request_id: str, delay_s: float | None
-) -> bytes:
+def _details(error: GatewayError, request_id: str, delay_s: float | None) -> bytes:
     """The serialized google.rpc.Status, at most MAX_DETAILS_BYTES long."""
     serialized = b""
     for attempts, violations in ((MAX_ATTEMPTS_TOLD, 32), (3, 16), (1, 8), (0, 1), (0, 0)):
-        status = Status(code=code.value[0], message=message)
+        status = Status(code=code_of(error).value[0], message=message_of(error))
         for detail in _all_details(error, request_id, delay_s, attempts, violations):
             packed = Packed()
             packed.Pack(detail)
