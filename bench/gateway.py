@@ -5,9 +5,10 @@ from pathlib import Path
 
 import uvloop
 
-from turnout_server.app.serve import run
+from turnout_server.app.serve import run, telemetry_of
 from turnout_server.app.settings import read_settings
 from turnout_server.app.wiring import Gateway
+from turnout_server.telemetry.observers import build_observers
 
 
 async def _say_port(gateway: Gateway) -> None:
@@ -16,7 +17,8 @@ async def _say_port(gateway: Gateway) -> None:
 
 def main(file: Path) -> None:
     """Serve until terminated."""
-    uvloop.run(run(read_settings(file), file, _say_port))
+    settings = read_settings(file)
+    uvloop.run(run(settings, file, _say_port, build_observers(telemetry_of(settings))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A client library's own retries: they work before an answer has begun, for both kinds of method."""
+"""A client library's own retries: they work until an answer has begun, unary and streamed."""
 
 import json
 

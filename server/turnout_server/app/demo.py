@@ -14,6 +14,7 @@ from turnout_server.app.cli.embed import print_similarities
 from turnout_server.app.serve import run
 from turnout_server.app.settings import read_settings
 from turnout_server.app.wiring import Gateway
+from turnout_server.telemetry.observers import TelemetrySettings, build_observers
 
 QUESTION = "In one sentence: why is the sky blue?"
 TEXTS = ("a cat sleeps on the sofa", "a kitten naps on the couch", "the invoice is due on Friday")
@@ -42,7 +43,12 @@ Call it yourself, from another terminal:
 
 def demo(*, once: bool) -> int:
     """Serve on zero configuration, show one chat and one embedding, then go on serving."""
-    uvloop.run(run(read_settings(None), None, _prove if once else _prove_and_invite, once=once))
+    # What the proof prints is for a person: only what is wrong is logged beside it.
+    telemetry = build_observers(
+        TelemetrySettings(log_level="warning", log_format="console", log_fd=2)
+    )
+    then = _prove if once else _prove_and_invite
+    uvloop.run(run(read_settings(None), None, then, telemetry, once=once))
     return 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ from turnout_server.app.wiring import Gateway
 from turnout_server.providers.local.models import ModelFileError
 from turnout_server.providers.local.supervisor import LocalModelUnavailable
 from turnout_server.rpc.server import PortTaken
+from turnout_server.telemetry.observers import Observers, TelemetrySettings, build_observers
 
 LAME_DUCK_S = 5.0
 """How long a server that was told to stop goes on taking calls, for balancers to notice."""
@@ -25,21 +27,32 @@ _log = structlog.get_logger(__name__)
 
 def serve(settings: Settings, file: Path | None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
-    uvloop.run(_serve(settings, file))
-    return 0
 
-
-async def _serve(settings: Settings, file: Path | None) -> None:
     async def say(gateway: Gateway) -> None:
         _log.info("serving", listen=settings.config.server.listen, port=gateway.port)
 
-    await run(settings, file, say)
+    telemetry = build_observers(telemetry_of(settings))
+    uvloop.run(run(settings, file, say, telemetry))
+    return 0
+
+
+def telemetry_of(settings: Settings) -> TelemetrySettings:
+    """What the configuration asks to be told of calls."""
+    config = settings.config
+    return TelemetrySettings(
+        log_level=config.telemetry.log_level,
+        log_format=config.telemetry.log_format,
+        otlp_endpoint=config.telemetry.otlp_endpoint,
+        metrics_listen=config.server.metrics_listen,
+        service_version=version("turnout-server"),
+    )
 
 
 async def run(
     settings: Settings,
     file: Path | None,
     then: Callable[[Gateway], Awaitable[object]],
+    telemetry: Observers,
     *,
     once: bool = False,
 ) -> None:
@@ -47,11 +60,27 @@ async def run(
 
     SIGTERM waits for balancers first; SIGINT does not; a second signal stops at once.
     """
-    gateway = Gateway(settings)
+    gateway = Gateway(settings, telemetry.all, telemetry.on_error)
+    try:
+        await _run(gateway, settings, file, then, telemetry, once=once)
+    finally:
+        await telemetry.shutdown()
+
+
+async def _run(
+    gateway: Gateway,
+    settings: Settings,
+    file: Path | None,
+    then: Callable[[Gateway], Awaitable[object]],
+    telemetry: Observers,
+    *,
+    once: bool,
+) -> None:
     stop = Stop()
     try:
         await gateway.start()
-    except (PortTaken, ModelFileError, LocalModelUnavailable) as error:
+        await telemetry.start(ready=lambda: not stop.asked.is_set(), live=lambda: True)
+    except (PortTaken, ModelFileError, LocalModelUnavailable, OSError) as error:
         await gateway.stop(lame_duck_s=0)
         raise Complaint(str(error), exit_status=1) from None
     async with asyncio.TaskGroup() as tasks:

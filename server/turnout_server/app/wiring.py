@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from turnout.admin.v1 import admin_service_pb2_grpc as admin_grpc
 from turnout.v1 import chat_service_pb2_grpc as chat_grpc
@@ -37,9 +37,15 @@ _V1 = "turnout.v1."
 class Gateway:
     """Everything of one process. `start` it, `apply` new settings, `stop` it."""
 
-    def __init__(self, settings: Settings, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        observers: Sequence[Observer] = (),
+        on_observer_error: Callable[[Observer, Exception], None] = lambda *_: None,
+    ) -> None:
         self.settings = settings
         self._observers = observers
+        self._on_observer_error = on_observer_error
         self._clock = SYSTEM_CLOCK
         rng = random.Random()
         self._registry = Registry()
@@ -123,7 +129,7 @@ class Gateway:
         return self.admission.in_flight + self._health.in_flight()
 
     def _watch(self, call: Call) -> Watch:
-        return Watch(call, self._observers)
+        return Watch(call, self._observers, self._on_observer_error)
 
     def _make_snapshot(self, settings: Settings) -> Snapshot:
         routes = settings.routes

@@ -11,10 +11,6 @@ from turnout_server.app.config.problem import Problem
 from turnout_server.app.config.tree import Config
 
 NOT_YET: dict[str, str] = {
-    "server.metrics_listen": "the metrics port",
-    "server.tls": "TLS",
-    "server.workers": "more than one process",
-    "auth": "authentication",
     "cache": "the response cache",
     "limits": "limits of tenants",
     "batching": "batching of embedding calls",
