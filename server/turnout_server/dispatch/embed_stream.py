@@ -69,6 +69,7 @@ class Streaming:
         self._writing = asyncio.Lock()
         self._splits = MAX_SPLITS
         self._end = EmbedStreamEnd()
+        self._misuse: GatewayError | None = None
         self._window_tokens = max(family.window_tokens for family in serving.families)
         self._gathering = Gathering[EmbedItem](
             self._limits(dimensions), lambda item: tokens_at_most(item.text)
@@ -79,14 +80,31 @@ class Streaming:
         arrived: asyncio.Queue[EmbedItems | None] = asyncio.Queue(maxsize=1)
         with first_error():
             async with asyncio.TaskGroup() as group:
-                group.create_task(_pump(requests, arrived))
+                group.create_task(self._pump(requests, arrived))
                 await self._gather(arrived, group)
+        if self._misuse is not None:
+            raise self._misuse
         end, watch = self._end, self._watch
         end.usage.CopyFrom(watch.usage)
         end.route.CopyFrom(watch.route)
         end.upstream_calls = watch.upstream_calls
         end.cache_hits = watch.cache_hits
         await self._write(EmbedStreamResponseTwin(end=end))
+
+    async def _pump(
+        self, requests: AsyncIterator[EmbedItems], arrived: asyncio.Queue[EmbedItems | None]
+    ) -> None:
+        """Read ahead by one message, so that waiting for more can be given up without losing any.
+
+        A caller's mistake ends the reading and not the writing: to break off a message half sent
+        would leave grpc unable to send the status.
+        """
+        try:
+            async for items in requests:
+                await arrived.put(items)
+        except GatewayError as error:
+            self._misuse = error
+        await arrived.put(None)
 
     async def _gather(
         self, arrived: asyncio.Queue[EmbedItems | None], group: asyncio.TaskGroup
@@ -216,12 +234,3 @@ class Streaming:
         failed = sum(result.HasField("error") for result in results)
         self._end.failed_items += failed
         self._end.embedded_items += len(results) - failed
-
-
-async def _pump(
-    requests: AsyncIterator[EmbedItems], arrived: asyncio.Queue[EmbedItems | None]
-) -> None:
-    """Reads ahead by one message, so that waiting for more can be given up without losing any."""
-    async for items in requests:
-        await arrived.put(items)
-    await arrived.put(None)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Self
 
+import grpc
 from google.protobuf.message import Message
 from turnout.v1.chat_service_pb2 import ChatResponse, Heartbeat
 
@@ -52,9 +53,21 @@ class StreamWriter:
             await self._heartbeat
         self._writing = True
         self._last_write = self._loop.time()
-        await self._context.write(message)
+        try:
+            await self._context.write(message)
+        except grpc.aio.BaseError:
+            self._abandon()
+            raise asyncio.CancelledError from None
         self._writing = False
         self._last_write = self._loop.time()
+
+    def _abandon(self) -> None:
+        """The caller has left in the middle of a write, whose failure may outrun grpc's cancel.
+
+        A task of the call that wrote has the call cancelled; the call itself needs no second one.
+        """
+        if self._task is not None and asyncio.current_task() is not self._task:
+            self._task.cancel("the caller has left")
 
     def _tick(self) -> None:
         silent_s = self._loop.time() - self._last_write

@@ -224,14 +224,16 @@ async def test_cancel_releases_everything(after_s: float) -> None:
     assert len(setup.seen.attempts) == len(provider.shards)
 
 
-async def test_a_reader_that_fails_ends_the_stream_with_its_error() -> None:
+async def test_a_caller_s_mistake_ends_the_stream_when_what_is_under_way_is_done() -> None:
     async def broken() -> AsyncIterator[EmbedItems]:
         yield EmbedItems(items=[EmbedItem(id=1, text="a")])
         raise GatewayError(_R.ERROR_REASON_INVALID_REQUEST, "no items")
 
-    setup = alone(FakeProvider())
+    setup = alone(FakeProvider(delay_s=0.01))
+    stream = Stream(setup)
     with pytest.raises(GatewayError, match="no items"):
-        await Stream(setup).run(broken())
+        await stream.run(broken())
+    assert (len(stream.vectors), stream.end) == (1, None)
     assert setup.health.in_flight() == 0
 
 
