@@ -1,6 +1,14 @@
-"""Sums of usage."""
+"""Sums of usage, and what of it can be believed."""
 
 from turnout.v1.usage_pb2 import Usage
+
+MOST_TOKENS = 1 << 24
+"""No window and no answer is that long: a provider that counts more has miscounted (fault 50)."""
+
+
+def is_plausible(usage: Usage) -> bool:
+    """Whether a provider's counts can be booked."""
+    return max(usage.input_tokens, usage.output_tokens) <= MOST_TOKENS
 
 
 def add_usage(total: Usage, more: Usage) -> None:

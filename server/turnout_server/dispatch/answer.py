@@ -197,9 +197,7 @@ class Answer:
 
     async def _finish(self, running: Running[ChatResponse], event: ChatResponse) -> ChatResponse:
         finish = event.finish
-        usage = Usage()
-        usage.CopyFrom(finish.usage)
-        running.usage = running.priced(usage)
+        running.book(finish.usage, finish.message.ByteSize())
         await running.end(AttemptOutcome.OK)
         finish.usage.CopyFrom(self._watch.usage)
         finish.route.CopyFrom(self._watch.route)

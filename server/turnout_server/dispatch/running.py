@@ -10,6 +10,7 @@ from turnout.v1.usage_pb2 import Usage
 from turnout_server.core.clock import Clock
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.receipt import Receipt
+from turnout_server.core.usage import is_plausible
 from turnout_server.core.watch import AttemptOutcome, AttemptRecord, Watch
 from turnout_server.policy.health import Ticket
 from turnout_server.policy.pricing import cost_nano_usd
@@ -42,6 +43,7 @@ class Running(Generic[T]):
         self._clock = clock
         self._estimate = estimate
         self._started = clock.monotonic()
+        self._ends = self._started + self.attempt.target.endpoint.timeouts.total_s
         self._first_output_s: float | None = None
         self._over = False
 
@@ -51,7 +53,7 @@ class Running(Generic[T]):
         Output the caller did not ask for (thinking, argument deltas) shows life: it swaps the
         first-output timer for the stall timer, yet it commits nothing.
         """
-        timer = asyncio.timeout(self.attempt.first_output_s)
+        timer = asyncio.timeout(self._at_most(self.attempt.first_output_s))
         try:
             async with timer:
                 async for event in self._events:
@@ -62,7 +64,8 @@ class Running(Generic[T]):
                         self._first_output_s = self._clock.monotonic() - self._started
                         self.ticket.first_output(self._first_output_s)
                         return event
-                    timer.reschedule(asyncio.get_running_loop().time() + self.attempt.stall_s)
+                    stall_s = self._at_most(self.attempt.stall_s)
+                    timer.reschedule(asyncio.get_running_loop().time() + stall_s)
         except TimeoutError:
             raise ProviderFailure(
                 FailureKind.TIMEOUT, "no output before the first-output timer ran out"
@@ -72,13 +75,15 @@ class Running(Generic[T]):
     async def next(self) -> T:
         """The next event; raises ProviderFailure when the stream stalls, breaks or just ends."""
         try:
-            async with asyncio.timeout(self.attempt.stall_s):
+            async with asyncio.timeout(self._at_most(self.attempt.stall_s)):
                 async for event in self._events:
                     if not isinstance(event, Receipt):
                         return event
                     self._note(event)
         except TimeoutError:
-            raise ProviderFailure(FailureKind.TIMEOUT, "the stream stalled") from None
+            raise ProviderFailure(
+                FailureKind.TIMEOUT, "the stream stalled or took longer than an answer may"
+            ) from None
         raise ProviderFailure(FailureKind.ERROR, "the stream ended without a terminal event")
 
     async def end(self, outcome: AttemptOutcome, failure: ProviderFailure | None = None) -> None:
@@ -97,15 +102,23 @@ class Running(Generic[T]):
         """What this attempt has cost so far: counted by the provider if it did, else estimated."""
         if self.usage is None:
             counted = self.receipt.usage
-            if counted is None or counted.output_tokens == 0:
+            if counted is None or counted.output_tokens == 0 or not is_plausible(counted):
                 usage = self._estimate(self.output_bytes)
-                if counted is not None:
+                if counted is not None and is_plausible(counted):
                     usage.MergeFrom(_input_of(counted))
             else:
                 usage = Usage()
                 usage.CopyFrom(counted)
             self.usage = self.priced(usage)
         return self.usage
+
+    def book(self, counted: Usage, answer_bytes: int) -> None:
+        """Take what the provider counted for its whole answer; an estimate if that is nonsense."""
+        usage = Usage()
+        usage.CopyFrom(counted)
+        if not is_plausible(counted) or (counted.estimated and not counted.input_tokens):
+            usage = self._estimate(answer_bytes)
+        self.usage = self.priced(usage)
 
     def priced(self, usage: Usage) -> Usage:
         """The same usage with its cost filled in, where the price is known."""
@@ -127,6 +140,10 @@ class Running(Generic[T]):
         )
         told.duration.FromNanoseconds(round((self._clock.monotonic() - self._started) * 1e9))
         return told
+
+    def _at_most(self, wait_s: float) -> float:
+        """The wait, cut by what is left of the time that a whole answer may take."""
+        return min(wait_s, self._ends - self._clock.monotonic())
 
     def _note(self, receipt: Receipt) -> None:
         self.receipt = Receipt(
