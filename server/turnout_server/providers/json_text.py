@@ -40,6 +40,11 @@ def read_json(data: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[_T]) -> _
         raise _malformed("no JSON") from None
 
 
+def clean(text: str) -> str:
+    """A NUL is legal in protobuf but not in what callers store: U+FFFD stands for it (fault 42)."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
 def members_of(text: str | bytes | msgspec.Raw) -> Members | None:
     """The members of a JSON object; None when the text is anything else."""
     try:

@@ -1,6 +1,6 @@
 """One answer while it arrives: blocks by index, counts that replace each other, and its end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from turnout.v1.chat_service_pb2 import ChatResponse, Finish, FinishReason
@@ -11,8 +11,9 @@ from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.receipt import Receipt
-from turnout_server.providers.anthropic_messages.blocks import AnswerBlock
+from turnout_server.providers.anthropic_messages.blocks import TOOL_USE, AnswerBlock
 from turnout_server.providers.anthropic_messages.events import WireDelta, WireMessage, WireUsage
+from turnout_server.providers.json_text import members_of
 
 _REASONS = {
     "end_turn": FinishReason.FINISH_REASON_STOP,
@@ -106,9 +107,18 @@ class Answer:
                 role=Role.ROLE_ASSISTANT,
                 parts=[block.part(self._provider) for block in self._blocks.values()],
             ),
-            warnings=self._warnings,
+            warnings=[*self._warnings, *self._cut_arguments()],
         )
         return ChatResponse(finish=finish)
+
+    def _cut_arguments(self) -> Iterator[WarningMessage]:
+        for block in self._blocks.values():
+            if block.kind == TOOL_USE and members_of(block.arguments) is None:
+                yield WarningMessage(
+                    kind=WarningMessage.KIND_CLAMPED,
+                    field=f"message.parts[{block.part_index}].tool_call.arguments_json",
+                    message="the arguments are no JSON object: the answer was cut in them",
+                )
 
     def _stop(self, reason: str | None, sequence: str | None) -> None:
         self._stop_reason = reason or self._stop_reason

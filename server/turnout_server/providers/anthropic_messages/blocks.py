@@ -7,7 +7,7 @@ from turnout.v1.content_pb2 import Part, ProviderState, Thinking, ToolCall
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.providers.anthropic_messages.events import Kind, WireBlock
-from turnout_server.providers.json_text import Members, read_json
+from turnout_server.providers.json_text import Members, clean, read_json
 
 TEXT = "text"
 THINKING = "thinking"
@@ -42,7 +42,7 @@ class AnswerBlock:
         # Of a block that we do not know, nothing is read but its kind.
         known = self.kind in {TEXT, THINKING, REDACTED, TOOL_USE}
         self._start = read_json(raw, _decoder) if known else WireBlock()
-        self._text = [self._start.text or self._start.thinking or ""]
+        self._text = [clean(self._start.text or self._start.thinking or "")]
         self._signature = [self._start.signature or ""]
         self._input: list[str] = []
         self._citations = list(self._start.citations or ())
@@ -52,12 +52,12 @@ class AnswerBlock:
     @property
     def id(self) -> str:
         """Id of the tool call."""
-        return self._start.id or ""
+        return clean(self._start.id or "")
 
     @property
     def name(self) -> str:
         """Name of the tool."""
-        return self._start.name or ""
+        return clean(self._start.name or "")
 
     @property
     def text(self) -> str:
@@ -73,17 +73,21 @@ class AnswerBlock:
             written = bytes(self._start.input).decode("utf-8", "replace")
         return written if written.strip() not in {"", "null"} else "{}"
 
-    def add_text(self, piece: str) -> None:
-        """More of the text or the thinking."""
+    def add_text(self, piece: str) -> str:
+        """More of the text or the thinking; returns it as it may be shown."""
+        piece = clean(piece)
         self._text.append(piece)
+        return piece
 
     def add_signature(self, piece: str) -> None:
         """More of the thinking's signature."""
         self._signature.append(piece)
 
-    def add_input(self, piece: str) -> None:
-        """More of a tool's arguments."""
+    def add_input(self, piece: str) -> str:
+        """More of a tool's arguments; returns it as it may be shown."""
+        piece = clean(piece)
         self._input.append(piece)
+        return piece
 
     def add_citation(self, citation: msgspec.Raw) -> None:
         """One more source of the text."""

@@ -147,17 +147,15 @@ class StreamDecoder:
         match delta.type:
             case "text_delta":
                 block = self._answer.block(index, TEXT)
-                block.add_text(delta.text)
-                self._joined.text(TEXT, block.part_index, delta.text)
+                self._joined.text(TEXT, block.part_index, block.add_text(delta.text))
             case "thinking_delta":
                 block = self._answer.block(index, THINKING)
-                block.add_text(delta.thinking)
-                self._joined.text(THINKING, block.part_index, delta.thinking)
+                self._joined.text(THINKING, block.part_index, block.add_text(delta.thinking))
             case "input_json_delta":
                 block = self._answer.block(index)
-                block.add_input(delta.partial_json)
+                piece = block.add_input(delta.partial_json)
                 if block.kind == TOOL_USE:
-                    self._joined.text(TOOL_USE, block.part_index, delta.partial_json)
+                    self._joined.text(TOOL_USE, block.part_index, piece)
             case "signature_delta":
                 self._answer.block(index, THINKING).add_signature(delta.signature)
             case "citations_delta":

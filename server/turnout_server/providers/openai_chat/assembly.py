@@ -9,9 +9,10 @@ from turnout.v1.routing_pb2 import Route
 from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
+from turnout_server.providers.json_text import clean
 from turnout_server.providers.openai_chat import chunks
 from turnout_server.providers.openai_chat.think_tags import ThinkTags
-from turnout_server.providers.openai_chat.tool_calls import ToolCalls, clean
+from turnout_server.providers.openai_chat.tool_calls import ToolCalls
 from turnout_server.providers.openai_chat.usage import estimated_usage
 
 _REASONS = {

@@ -12,11 +12,10 @@ from turnout.v1.chat_service_pb2 import Warning as WarningMessage
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.receipt import Receipt
-from turnout_server.providers.json_text import read_json
+from turnout_server.providers.json_text import clean, read_json
 from turnout_server.providers.openai_chat.assembly import Assembly
 from turnout_server.providers.openai_chat.chunks import Completion
 from turnout_server.providers.openai_chat.failures import stated_failure
-from turnout_server.providers.openai_chat.tool_calls import clean
 from turnout_server.providers.openai_chat.usage import usage_of
 from turnout_server.providers.provider import ChatEvent
 from turnout_server.providers.sse import SseDecoder, SseEvent

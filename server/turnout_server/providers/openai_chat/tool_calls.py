@@ -8,6 +8,7 @@ import msgspec
 from turnout.v1.content_pb2 import ToolCall
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
+from turnout_server.providers.json_text import clean
 from turnout_server.providers.openai_chat import chunks
 
 _ANY = msgspec.json.Decoder()
@@ -110,8 +111,3 @@ def _is_object(text: str) -> bool:
         return isinstance(_ANY.decode(text), dict)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return False
-
-
-def clean(text: str) -> str:
-    """A NUL is legal in protobuf but not in what callers store: U+FFFD stands for it (fault 42)."""
-    return text.replace("\0", "\ufffd") if "\0" in text else text
