@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from turnout.v1.chat_service_pb2 import DESCRIPTOR as CHAT_FILE
-from turnout.v1.chat_service_pb2 import ChatRequest
+from turnout.v1.chat_service_pb2 import ChatRequest, ResponseFormat
 from turnout.v1.content_pb2 import DESCRIPTOR as CONTENT_FILE
+from turnout.v1.content_pb2 import Role
 from turnout.v1.embed_service_pb2 import EmbedRequest
 
 from turnout_server.core.cache_key import CacheKey
@@ -25,6 +26,7 @@ _VERSION = b"1"
 """Raised when the meaning of a key or of a kept answer changes."""
 _UNCOUNTED = ("routing", "cache", "stream", "labels", "end_user_id")
 _DIGEST_BYTES = 32
+_FREE_TEXT = (ResponseFormat.KIND_UNSPECIFIED, ResponseFormat.KIND_TEXT)
 
 # A newer contract gives other keys: servers of two versions on one store never share an answer that
 # one of them would have read differently.
@@ -43,6 +45,34 @@ def chat_key(request: ChatRequest, tenant: str, target: Target) -> CacheKey:
     # of unknown fields costs a miss and never a wrong hit.
     state.update(asked.SerializeToString(deterministic=True))
     return CacheKey(tenant, namespace, request.model, state.digest())
+
+
+def question_of(request: ChatRequest) -> str | None:
+    """The text by which answers to like questions may be found, or None where likeness will not do.
+
+    That is the last turn, said by the user in text alone. A call that may use tools or that wants a
+    structure is answered exactly or anew.
+    """
+    structured = request.response_format.kind not in _FREE_TEXT
+    if request.tools or structured or not request.messages:
+        return None
+    last = request.messages[-1]
+    if last.role != Role.ROLE_USER:
+        return None
+    if any(part.WhichOneof("content") != "text" for part in last.parts):
+        return None
+    return last.text or "".join(part.text for part in last.parts) or None
+
+
+def scope_key(request: ChatRequest, tenant: str, target: Target) -> CacheKey:
+    """The key that all questions share which differ in `question_of` and in nothing else."""
+    asked = ChatRequest()
+    asked.CopyFrom(request)
+    last = asked.messages[-1]
+    last.text = ""
+    del last.parts[:]
+    # No valid request has this key itself: its last turn would say nothing.
+    return chat_key(asked, tenant, target)
 
 
 def embed_keys(

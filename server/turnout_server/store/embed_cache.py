@@ -1,5 +1,6 @@
 """The embedding cache: one vector a text, so that a batch may hit in part."""
 
+import asyncio
 from collections.abc import Sequence
 
 from turnout_server.core.cache_key import CacheKey
@@ -32,6 +33,7 @@ class EmbedCache:
             for start in range(0, len(keys), _AT_ONCE):
                 stored = [stored_key(key) for key in keys[start : start + _AT_ONCE]]
                 sealed = await self._values.multi_get(stored)
+                await asyncio.sleep(0)  # memory answers at once, and 2048 vectors are 20 ms of work
                 found += [
                     self._open(key, value, oldest)
                     for key, value in zip(stored, sealed, strict=True)
@@ -50,6 +52,7 @@ class EmbedCache:
                     stored = stored_key(key)
                     pairs.append((stored, self._envelope.seal(stored, vector, now)))
                 await self._values.multi_set(pairs, ttl=self._ttl_s)
+                await asyncio.sleep(0)
         except StoreUnavailable:
             return
 

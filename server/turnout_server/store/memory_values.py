@@ -69,6 +69,11 @@ class MemoryValues(BaseCache):  # type: ignore[misc]  # aiocache is not typed
             self._remove(next(iter(self._entries)))
         return True
 
+    async def _add(self, key: str, value: bytes, ttl: float, _conn: Any = None) -> bool:
+        if await self._get(key) is not None:
+            raise ValueError("the key is taken")
+        return await self._set(key, value, ttl)
+
     async def _multi_set(
         self, pairs: list[tuple[str, bytes]], ttl: float, _conn: Any = None
     ) -> bool:

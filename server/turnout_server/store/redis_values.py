@@ -53,6 +53,11 @@ class RedisValues(BaseCache):  # type: ignore[misc]  # aiocache is not typed
         await self._ask("SET", key, value, "PX", _ms(ttl))
         return True
 
+    async def _add(self, key: str, value: bytes, ttl: float, _conn: Any = None) -> bool:
+        if await self._ask("SET", key, value, "PX", _ms(ttl), "NX") is None:
+            raise ValueError("the key is taken")
+        return True
+
     async def _multi_set(
         self, pairs: list[tuple[str, bytes]], ttl: float, _conn: Any = None
     ) -> bool:

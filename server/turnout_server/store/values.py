@@ -55,6 +55,14 @@ class Values(Protocol):
         """Store a value for `ttl` seconds."""
         ...
 
+    async def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """Store a value for `ttl` seconds; raises ValueError where there is one."""
+        ...
+
+    async def delete(self, key: str) -> int:
+        """Drop one key."""
+        ...
+
     async def multi_get(self, keys: Sequence[str]) -> list[bytes | None]:
         """Each key's value or None, in order."""
         ...

@@ -7,12 +7,12 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
-from turnout.v1.chat_service_pb2 import ChatRequest
-from turnout.v1.content_pb2 import Message
+from turnout.v1.chat_service_pb2 import ChatRequest, ResponseFormat, Tool
+from turnout.v1.content_pb2 import Media, Message, Part, Role
 from turnout.v1.embed_service_pb2 import EmbedRequest
 
 from turnout_server.core.target import Endpoint, ModelCard, Target
-from turnout_server.policy.cache_key import chat_key, embed_keys
+from turnout_server.policy.cache_key import chat_key, embed_keys, question_of, scope_key
 
 TARGET = Target(
     Endpoint("claude", "anthropic", "anthropic_messages", ""), ModelCard("m", frozenset())
@@ -162,3 +162,44 @@ def test_texts_have_equal_keys_if_and_only_if_they_are_equal(texts: list[str]) -
 )
 def test_whatever_changes_a_vector_changes_its_key(changed: dict[str, Any]) -> None:
     assert keys_of("text") != keys_of("text", **changed)
+
+
+def asked(*turns: Message, **fields: Any) -> ChatRequest:
+    return ChatRequest(model="m", messages=turns, **fields)
+
+
+def user(text: str) -> Message:
+    return Message(role=Role.ROLE_USER, text=text)
+
+
+def test_questions_share_a_scope_when_only_the_last_turn_differs() -> None:
+    one, other = asked(user("how are you?")), asked(user("how do you do?"))
+    in_parts = asked(Message(role=Role.ROLE_USER, parts=[Part(text="well?")]))
+    scopes = {scope_key(request, "t", TARGET) for request in (one, other, in_parts)}
+    assert len(scopes) == 1
+    for different in (
+        asked(user("hi"), user("how are you?")),
+        asked(user("how are you?"), top_k=1),
+    ):
+        assert scope_key(different, "t", TARGET) not in scopes
+    assert scope_key(one, "u", TARGET) not in scopes
+    assert [question_of(request) for request in (one, in_parts)] == ["how are you?", "well?"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ChatRequest(),
+        asked(user("")),
+        asked(Message(role=Role.ROLE_ASSISTANT, text="hello")),
+        asked(
+            Message(
+                role=Role.ROLE_USER, parts=[Part(text="see"), Part(media=Media(url="https://x"))]
+            )
+        ),
+        asked(user("add"), tools=[Tool(name="add")]),
+        asked(user("add"), response_format=ResponseFormat(kind=ResponseFormat.KIND_JSON_OBJECT)),
+    ],
+)
+def test_likeness_is_not_enough_for_tools_structures_and_pictures(request_: ChatRequest) -> None:
+    assert question_of(request_) is None
