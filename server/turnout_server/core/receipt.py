@@ -16,3 +16,5 @@ class Receipt:
 
     provider_request_id: str = ""
     usage: Usage | None = None
+    rest_s: float | None = None
+    """Seconds for which the provider says that nothing is left of the key's allowance."""

@@ -146,6 +146,8 @@ class Running(Generic[T]):
         return min(wait_s, self._ends - self._clock.monotonic())
 
     def _note(self, receipt: Receipt) -> None:
+        if receipt.rest_s is not None:
+            self.ticket.rest(receipt.rest_s, self._clock.monotonic())
         self.receipt = Receipt(
             receipt.provider_request_id or self.receipt.provider_request_id,
             receipt.usage or self.receipt.usage,

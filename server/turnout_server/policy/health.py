@@ -100,6 +100,10 @@ class Ticket:
             self._state.speed.observe(now, elapsed_s)
             self._state.first_outputs.observe(now, elapsed_s)
 
+    def rest(self, rest_s: float, now: float) -> None:
+        """The provider says that this key has nothing left for so long; this attempt goes on."""
+        self._health._cooldowns.rest(self._place(), now, rest_s)
+
     def succeed(self, now: float) -> None:
         """The attempt answered in full."""
         state = self._close()
@@ -266,6 +270,10 @@ class Health:
         for key in endpoint.keys:
             self._endpoint(endpoint).ring.restore(key.id)
         return count
+
+    def restore_key(self, endpoint: Endpoint, key_id: str) -> None:
+        """Make a key usable at once: it was replaced by another under the same name."""
+        self._endpoint(endpoint).ring.restore(key_id)
 
     def status(self, endpoint: Endpoint, now: float) -> EndpointStatus:
         """The endpoint's state over all of its models and keys."""

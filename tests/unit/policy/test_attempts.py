@@ -152,6 +152,17 @@ def test_later_call_skips_a_resting_target_without_asking_it() -> None:
     assert world.walk(a, b, answer=by_target(a=None, b=None)).tried == ["b"]
 
 
+def test_a_key_with_nothing_left_gives_way_before_it_is_refused() -> None:
+    world = World()
+    a = target("a", keys=2)
+
+    def spend(ticket: Ticket) -> None:
+        ticket.rest(20.0, world.now)
+
+    world.walk(a, answer=spend)
+    assert [world.walk(a, answer=lambda _: None).keys for _ in range(3)] == [["a-1"]] * 3
+
+
 def test_with_a_millisecond_left_nobody_is_called() -> None:
     walked = World().walk(target("a"), answer=always(FailureKind.ERROR), deadline_s=0.001)
     assert walked.tried == []

@@ -7,7 +7,9 @@ import httpx2
 import msgspec
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
 
+from turnout_server.core.clock import SYSTEM_CLOCK
 from turnout_server.core.failure import FailureKind, ProviderFailure
+from turnout_server.core.rate_headers import parse_rest
 from turnout_server.core.receipt import Receipt
 from turnout_server.core.target import Attempt, Endpoint, Key
 from turnout_server.providers.anthropic_messages.decode import StreamDecoder, decode_message
@@ -40,7 +42,7 @@ class Client:
             try:
                 require_event_stream(answer)
                 request_id = _request_id(answer)
-                yield Receipt(request_id)
+                yield Receipt(request_id, rest_s=parse_rest(answer.headers, SYSTEM_CLOCK.wall()))
                 decoder = StreamDecoder(self._row, request_id=request_id, warnings=encoded.warnings)
                 while not decoder.over and (read := await body.read()):
                     events = decoder.feed(read)

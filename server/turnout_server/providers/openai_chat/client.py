@@ -9,7 +9,9 @@ import msgspec
 from openai import AsyncOpenAI, Omit
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
 
+from turnout_server.core.clock import SYSTEM_CLOCK
 from turnout_server.core.failure import ProviderFailure
+from turnout_server.core.rate_headers import parse_rest
 from turnout_server.core.receipt import Receipt
 from turnout_server.core.target import Attempt, Endpoint, Key
 from turnout_server.providers.openai_chat.assembly import Assembly
@@ -55,7 +57,7 @@ class Client:
                     await _refuse_json(body)
                 require_event_stream(answer)
                 request_id = request_id_of(answer.headers)
-                yield Receipt(request_id)
+                yield Receipt(request_id, rest_s=parse_rest(answer.headers, SYSTEM_CLOCK.wall()))
                 decoder = StreamDecoder(
                     self._assembly(encoded),
                     warnings=encoded.warnings,
