@@ -185,8 +185,9 @@ class _Link:
                     return
             if writer.can_write_eof():
                 writer.write_eof()
-        except (ConnectionError, RuntimeError):
-            # RuntimeError: asyncio's words for an end that was already closed or ended.
+        except (OSError, RuntimeError):
+            # RuntimeError: asyncio's words for an end that was already closed or ended; a socket
+            # that the other side has reset says ENOTCONN, which is no ConnectionError.
             self.reset()
         finally:
             if direction == "to_server":
