@@ -169,21 +169,23 @@ class Invariants:
         The normal request is made once the rest has settled, and must settle as well.
         """
         await self._settle(within_s, max_rss_growth_bytes)
-        if self._probes.normal_request is None:
-            return
-        try:
-            async with asyncio.timeout(normal_request_within_s):
-                await self._probes.normal_request()
-        except Exception as error:
-            raise InvariantViolated(f"7: the next normal request failed: {error!r}") from error
-        await self._settle(within_s, max_rss_growth_bytes)
+        if self._probes.normal_request is not None:
+            try:
+                async with asyncio.timeout(normal_request_within_s):
+                    await self._probes.normal_request()
+            except Exception as error:
+                raise InvariantViolated(f"7: the next normal request failed: {error!r}") from error
+            await self._settle(within_s, max_rss_growth_bytes)
+        # Last, since reading every sink may itself hold the loop.
+        if leaks := [*self._leaks()]:
+            raise InvariantViolated("\n".join(leaks))
 
     async def _settle(self, within_s: float, max_rss_growth_bytes: int) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while [*self._violations(max_rss_growth_bytes)]:
                     await asyncio.sleep(_POLL_S)
-        if violations := [*self._violations(max_rss_growth_bytes), *self._leaks()]:
+        if violations := [*self._violations(max_rss_growth_bytes)]:
             raise InvariantViolated("\n".join(violations))
 
     def _violations(self, max_rss_growth_bytes: int) -> Iterator[str]:

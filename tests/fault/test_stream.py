@@ -6,11 +6,10 @@ import random
 
 import pytest
 from turnout.v1.chat_service_pb2 import FinishReason
-from turnout.v1.content_pb2 import ROLE_USER, Media, Message, Part
 
 from tests.fault.conftest import OpenStage
 from tests.fault.invariants import MIB
-from tests.fault.stage import CANARIES, DEFAULT_TEXT, Stage, Told
+from tests.fault.stage import DEFAULT_TEXT, Stage, Told
 from tests.fault.upstream import AFTER_FINISH, INPUT_TOKENS, POISON, answer
 
 BREAKS = ("rst", "trunc", "truncmidevent", "nodone", "nodone_close", "cut~by=close")
@@ -361,58 +360,3 @@ async def test_an_answer_in_another_models_name_is_routed_by_what_was_asked(
     told = await stage.ask(wire, "wrongmodel")
     assert told.text == DEFAULT_TEXT
     assert told.finish.route.model == "fault:wrongmodel"
-
-
-# ---------------------------------------------------------------- bugs of ours
-
-
-@pytest.mark.row(59)
-async def test_a_bug_in_an_adapter_shows_nothing_but_that_it_is_ours(
-    stage: Stage, wire: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = stage.gateway.snapshot().providers[wire]
-
-    def broken(*_: object, **__: object) -> object:
-        raise KeyError(f"{CANARIES} at /app/x.py")
-
-    monkeypatch.setattr(type(client), "_encode", broken)
-    told = await stage.ask(wire, spare=True)
-    assert told.outcome == ("INTERNAL", "INTERNAL")
-    assert told.told_of.message == "internal error"
-    assert told.told_of.detail.request_id
-    assert stage.health(wire).error_rate == 0.0
-    monkeypatch.undo()
-    stage.unsent_attempts += 1
-    assert (await stage.ask(wire)).text == DEFAULT_TEXT
-
-
-# ---------------------------------------------------------------- translation
-
-
-@pytest.mark.row(58)
-async def test_a_fallback_is_given_the_callers_request_and_not_the_last_translation(
-    stage: Stage, wire: str
-) -> None:
-    """What the second target receives is to the byte what it would have received as the first."""
-    other = "anthropic" if wire == "openai" else "openai"
-    fields = {
-        "messages": [
-            Message(role=ROLE_USER, text="Look."),
-            Message(
-                role=ROLE_USER,
-                parts=[
-                    Part(text="This:"),
-                    Part(media=Media(data=b"\x89PNG", mime_type="image/png")),
-                ],
-            ),
-        ],
-        "temperature": 0.5,
-        "stop_sequences": ["END"],
-        "max_output_tokens": 64,
-    }
-    alone = await stage.ask(other, **fields)
-    routing = {"fallback_models": [f"{other}/fault:ok"]}
-    after = await stage.ask(wire, "529", routing=routing, **fields)
-    assert alone.text == after.text
-    first, *_, last = stage.upstream.requests
-    assert (first.raw.body, first.raw.path) == (last.raw.body, last.raw.path)
