@@ -1,24 +1,21 @@
 """The embedded models of one process: two children, started, watched and stopped with it."""
 
 import asyncio
-import os
-from pathlib import Path
+from dataclasses import dataclass
 
-from turnout_server.core.target import Endpoint
+from turnout_server.app.config.environment import models_folder
 from turnout_server.providers.local import models
-from turnout_server.providers.local.provider import LocalProvider
 from turnout_server.providers.local.supervisor import Supervisor
 
 READY_TIMEOUT_S = 60.0
 
 
-def models_folder() -> Path:
-    """Where the model files are kept: TURNOUT_MODELS_DIR, else the user's cache."""
-    named = os.environ.get("TURNOUT_MODELS_DIR")
-    if named:
-        return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "turnout" / "models"
+@dataclass(frozen=True, slots=True)
+class ModelUrls:
+    """Where the embedded models answer, in children of this process or of its parent."""
+
+    chat: str
+    embed: str
 
 
 class Embedded:
@@ -29,9 +26,10 @@ class Embedded:
         self._chat = Supervisor(models.CHAT, folder)
         self._embed = Supervisor(models.EMBED, folder)
 
-    def provider(self, endpoint: Endpoint) -> LocalProvider:
-        """The client of both children, for the endpoint that stands for them."""
-        return LocalProvider(endpoint, chat_url=self._chat.base_url, embed_url=self._embed.base_url)
+    @property
+    def urls(self) -> ModelUrls:
+        """Where they answer, for as long as this lives."""
+        return ModelUrls(self._chat.base_url, self._embed.base_url)
 
     async def start(self) -> None:
         """Start both; raises ModelFileError or LocalModelUnavailable with one line to show."""

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from turnout_server.app.authentication import AuthFiles, auth_files, read_auth
 from turnout_server.app.config.environment import environment
 from turnout_server.app.config.load import Loaded, load
 from turnout_server.app.config.not_yet import find_not_yet
 from turnout_server.app.config.problem import ConfigError, Problem
 from turnout_server.app.config.providers import ProviderConfig
 from turnout_server.app.config.tree import Config
+from turnout_server.app.credentials import TlsFiles, read_tls
 from turnout_server.app.endpoints import EndpointMaker
 from turnout_server.app.routes import find_route_problems, make_aliases
 from turnout_server.app.urls import find_url_problems, url_files
@@ -27,6 +29,8 @@ class Settings:
     config: Config
     routes: Routes
     files: frozenset[Path]
+    auth: AuthFiles
+    tls: TlsFiles | None
 
 
 def read_settings(
@@ -55,8 +59,19 @@ def read_settings(
         *find_not_yet(loaded.document, loaded.config),
         *endpoints.problems,
         *find_route_problems(aliases, frozenset(providers), rows, loaded.document),
+        *_unshareable(loaded),
         *(_missing(loaded, variables) if read_secrets else ()),
     ]
+    auth, tls = AuthFiles(), None
+    if read_secrets and not problems:
+        try:
+            auth = read_auth(loaded.config, loaded.document, variables)
+        except ConfigError as error:
+            problems += error.problems
+        try:
+            tls = read_tls(loaded.config.server.tls, loaded.document)
+        except ConfigError as error:
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
 
@@ -66,7 +81,8 @@ def read_settings(
         endpoints=endpoints.by_name,
         card_of=card_of,
     )
-    return Settings(loaded.config, routes, frozenset(_files(file, loaded.config, providers)))
+    files = frozenset(_files(file, loaded.config, providers))
+    return Settings(loaded.config, routes, files, auth, tls)
 
 
 def _providers(
@@ -92,6 +108,16 @@ def _missing(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
             yield loaded.document.problem(path, f"no such file: {name}")
 
 
+def _unshareable(loaded: Loaded) -> Iterator[Problem]:
+    server = loaded.config.server
+    if server.workers == 1:
+        return
+    for key in ("listen", "admin_listen", "metrics_listen"):
+        if (getattr(server, key) or "").startswith("unix:"):
+            message = "a socket file cannot be shared by workers; use host:port"
+            yield loaded.document.problem(("server", key), message)
+
+
 def _named_files(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     if config.server.tls is not None:
         for key in ("cert_file", "key_file", "client_ca_file"):
@@ -107,6 +133,7 @@ def _files(
     if file is not None:
         yield file
     yield from url_files(config)
+    yield from auth_files(config.auth)
     for _, name in _named_files(config):
         yield Path(name)
     for provider in providers.values():

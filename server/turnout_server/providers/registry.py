@@ -7,7 +7,7 @@ Only the second loads the vendor's SDK, so checking a configuration costs none o
 
 import importlib
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -52,7 +52,8 @@ class Registry:
     Keys and limits are no part of a client, so rotating a key costs no connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Endpoint], Provider] = make_client) -> None:
+        self._make = make
         self._clients: dict[str, Provider] = {}
 
     def provider(self, endpoint: Endpoint) -> Provider:
@@ -60,7 +61,7 @@ class Registry:
         identity = _identity(endpoint)
         client = self._clients.get(identity)
         if client is None:
-            client = make_client(endpoint)
+            client = self._make(endpoint)
             self._clients[identity] = client
         return client
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import grpc
 from turnout.v1.errors_pb2 import ErrorReason
 
-from turnout_server.core.call import Identity
+from turnout_server.core.call import ANONYMOUS, Identity
 from turnout_server.core.errors import GatewayError
 from turnout_server.rpc import status
 from turnout_server.rpc.access import ANY_TENANT, DEFAULT_TENANT, Access, narrowed
@@ -69,7 +69,10 @@ class Auth(grpc.aio.ServerInterceptor):
         """Set `identity.caller` for the handler, or answer in its place."""
         handler = await continuation(handler_call_details)
         rules = self._rules
-        if handler is None or rules.open:
+        if handler is None:
+            return handler
+        if rules.open:
+            caller.set(_held(ANONYMOUS, rules))
             return handler
         if handler_call_details.method.startswith(_OPEN_TO_ALL):
             return handler
@@ -106,8 +109,10 @@ def _placed(
         if not allowed or not _TENANT.fullmatch(named):
             return None
         identity = replace(identity, tenant=named)
-    if not identity.tenant:
-        return None
+    return _held(identity, rules) if identity.tenant else None
+
+
+def _held(identity: Identity, rules: AuthRules) -> Identity:
     access = rules.tenants.get(identity.tenant) or rules.tenants.get(DEFAULT_TENANT)
     return narrowed(identity, access) if access is not None else identity
 

@@ -28,7 +28,7 @@ KNOWN_KEYS = frozenset(
         *("listen", "port", "pid", "version", "workers", "signal", "grace_s", "wait_s", "calls"),
         *("files", "file", "problems", "kept", "hint", "config", "models", "providers", "aliases"),
         *("state", "before", "after", "since_s", "count", "lines", "observer", "endpoint", "wire"),
-        *("restarts", "exit_status", "backend", "lag_ms", "limit", "window_s"),
+        *("restarts", "exit_status", "backend", "lag_ms", "limit", "window_s", "expires_in_s"),
         # an error (place_error)
         *("error", "places"),
     }

@@ -76,9 +76,7 @@ def test_without_secrets_neither_keys_nor_certificates_are_asked_for(tmp_path: P
 @pytest.mark.parametrize("pattern", NOT_YET)
 def test_what_is_not_built_is_refused_by_name(pattern: str) -> None:
     documents = [
-        "server: {admin_listen: '127.0.0.1:1', metrics_listen: '127.0.0.1:2', workers: 2}",
-        "server: {tls: {cert_file: c, key_file: k}}",
-        "auth: {api_keys_file: keys.yaml}",
+        "server: {admin_listen: '127.0.0.1:1', metrics_listen: '127.0.0.1:2'}",
         "providers: {openai: {limits: {rpm: 1}}}",
         "models: {a: {targets: [openai/m], strategy: cost, mid_stream: restart}}",
         "models: {a: {targets: [openai/m], hedge: {enabled: true}}}",

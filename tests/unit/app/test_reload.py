@@ -20,7 +20,10 @@ class Running:
         self.file = file
         self.taken: list[Settings] = []
         self.first = self.read()
-        self.reloader = Reloader(self.first, self.read, self.taken.append, poll_interval_s=0.02)
+        self.reloader = Reloader(self.first, self.read, self.take, poll_interval_s=0.02)
+
+    async def take(self, settings: Settings) -> None:
+        self.taken.append(settings)
 
     def write(self, text: str) -> None:
         self.file.write_text(text)

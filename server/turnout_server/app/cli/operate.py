@@ -12,8 +12,10 @@ def serve(options: argparse.Namespace) -> int:
     settings = read_settings(options.config)
     # Everything the server needs, which no other command should wait for.
     from turnout_server.app import serve as server
+    from turnout_server.app.workers import Worker
 
-    return server.serve(settings, options.config)
+    worker = Worker.parse(options.worker) if options.worker else None
+    return server.serve(settings, options.config, worker)
 
 
 def check_config(options: argparse.Namespace) -> int:

@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
 def _add_operating(commands: "argparse._SubParsersAction[_Parser]") -> None:
     serve = commands.add_parser("serve", help="run the server")
     serve.add_argument("--config", type=Path, metavar="FILE", help="YAML; none for the defaults")
+    # What a parent tells its workers; nobody types it.
+    serve.add_argument("--worker", default="", help=argparse.SUPPRESS)
     serve.set_defaults(run=operate.serve)
 
     check = commands.add_parser("check-config", help="check a configuration file strictly")
