@@ -23,6 +23,7 @@ from turnout_server.core.failure import ProviderFailure
 from turnout_server.core.watch import AttemptOutcome, Watch
 from turnout_server.dispatch.acquire import Acquiring, Committed, Rivals, Tried
 from turnout_server.dispatch.continuation import Overlap, continued, may_continue
+from turnout_server.dispatch.quota import Pacing, size_of
 from turnout_server.dispatch.request import output_bytes, shown_events, whole
 from turnout_server.dispatch.running import Running
 from turnout_server.dispatch.snapshot import Snapshot
@@ -47,6 +48,7 @@ class Answer:
         make_plan: MakePlan,
         rivals: Rivals | None,
         clock: Clock,
+        pacing: Pacing | None = None,
     ) -> None:
         self._request = request
         self._asked = request
@@ -56,6 +58,7 @@ class Answer:
         self._limits = limits
         self._make_plan = make_plan
         self._clock = clock
+        self._pacing = pacing
         self._policy = request.routing.mid_stream_policy or ranking.alias.mid_stream
         self._shown = shown_events(request)
         self._pace_s = request.stream.coalesce.ToNanoseconds() / 1e9
@@ -217,6 +220,9 @@ class Answer:
             events = whole(provider.complete(self._asked, attempt))
         else:
             events = provider.chat(self._asked, attempt)
+        if self._pacing is not None:
+            tokens = size_of(self._asked, attempt.target).tokens
+            events = self._pacing.paced(events, ticket, tokens)
         return Running(ticket, events, self._watch, self._clock, self._estimate)
 
     def _stamped(self, event: ChatResponse) -> ChatResponse:

@@ -5,7 +5,7 @@ rank the targets -> cache -> an equal call under way -> an answer of its own (di
 
 import random
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
 from turnout.v1.routing_pb2 import CacheStatus
@@ -17,6 +17,7 @@ from turnout_server.dispatch.answer import Answer
 from turnout_server.dispatch.caching import CacheUse, ChatCaching, Kept
 from turnout_server.dispatch.flight import Flights, Member
 from turnout_server.dispatch.hedging import HedgeBook
+from turnout_server.dispatch.quota import Pacing, Quota, size_of
 from turnout_server.dispatch.request import limits_of, shown_events
 from turnout_server.dispatch.snapshot import Current, Snapshot
 from turnout_server.policy.attempts import Limits, Plan, plan
@@ -40,12 +41,16 @@ class Chat:
         rng: random.Random,
         *,
         caching: ChatCaching | None = None,
+        quota: Quota | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
         self._current = current
         self._health = health
         self._clock = clock
         self._rng = rng
         self._caching = caching
+        self._quota = quota
+        self._pacing = pacing
         self._flights = Flights()
         self._hedges = HedgeBook(health, clock.monotonic)
 
@@ -67,13 +72,20 @@ class Chat:
         ranking = self._rank(request, snapshot, watch, unary=unary)
         use = CacheUse(self._caching, request, watch.call.identity.tenant, ranking)
         wants_message = unary or request.stream.final_message
-        async with aclosing(
-            self._events(request, watch, snapshot, ranking, use, unary=unary)
-        ) as events:
+        events = self._events(request, watch, snapshot, ranking, use, unary=unary)
+        async with self._hold(request, watch, ranking), aclosing(events):
             async for event in events:
                 if event.HasField("finish") and not wants_message:
                     event.finish.ClearField("message")
                 yield event
+
+    def _hold(
+        self, request: ChatRequest, watch: Watch, ranking: Ranking
+    ) -> AbstractAsyncContextManager[None]:
+        if self._quota is None:
+            return nullcontext()
+        size = size_of(request, ranking.targets[0])
+        return self._quota.hold(watch, size, ranking.targets)
 
     async def _events(
         self,
@@ -128,6 +140,7 @@ class Chat:
             self._plan,
             self._hedges.rivals(ranking, asked=request.routing.hedge),
             self._clock,
+            self._pacing,
         ).events()
 
     def _rank(

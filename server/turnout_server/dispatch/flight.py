@@ -34,6 +34,8 @@ class Flights:
 
     def __init__(self) -> None:
         self._under_way: dict[bytes, Flight] = {}
+        # Kept until they end: an answer may still be being stored when its last caller has gone.
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def join(
         self, key: bytes, open_answer: Open, watch: Watch, deadline: float
@@ -47,6 +49,8 @@ class Flights:
         if flight is None:
             flight = Flight(open_answer, watch.aside(deadline), lambda: self._land(key))
             self._under_way[key] = flight
+            self._tasks.add(flight.task)
+            flight.task.add_done_callback(self._tasks.discard)
         member = Member(watch, leader)
         try:
             async for event in flight.follow(member):
@@ -74,7 +78,7 @@ class Flight:
         self._over = False
         self._news = asyncio.Event()
         self._reading = asyncio.Event()
-        self._task = asyncio.create_task(self._run())
+        self.task = asyncio.create_task(self._run())
 
     async def follow(self, member: Member) -> AsyncGenerator[ChatResponse, None]:
         """The events from the first on; raises what ended the answer."""
@@ -99,8 +103,8 @@ class Flight:
         if self._members or self._over:
             return
         self._on_end()
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        self.task.cancel()
+        await asyncio.wait([self.task])
         self._charge(member)
 
     async def _run(self) -> None:
@@ -108,7 +112,10 @@ class Flight:
         try:
             async for event in events:
                 self._events.append(event)
-                self._wake()
+                if event.HasField("finish"):
+                    # Whole: nobody waits for what is left to do, which is to store it.
+                    self._land()
+                self._news.set()
                 while self._ahead() > MAX_AHEAD:
                     self._reading.clear()
                     await self._reading.wait()
@@ -116,18 +123,21 @@ class Flight:
             self._error = error
         finally:
             await events.aclose()
-            self._over = True
-            self._on_end()
-            if self._members:
-                self._charge(self._members[0])
-            self._wake()
+            self._land()
+            self._news.set()
+
+    def _land(self) -> None:
+        """From here on nobody joins, and the bill goes to the first who is there."""
+        if self._over:
+            return
+        self._over = True
+        self._on_end()
+        if self._members:
+            self._charge(self._members[0])
 
     def _ahead(self) -> int:
         quickest = max((member.read for member in self._members), default=0)
         return len(self._events) - quickest
-
-    def _wake(self) -> None:
-        self._news.set()
 
     def _charge(self, member: Member) -> None:
         add_usage(member.watch.usage, self._watch.usage)

@@ -38,10 +38,11 @@ class Upstream:
                 if i == self._error_at:
                     raise GatewayError(ErrorReason.ERROR_REASON_PROVIDER_ERROR, "broke")
                 yield ChatResponse(text_delta=word)
-            yield ChatResponse(finish=Finish())
         finally:
+            # As an Answer does: booked before `finish` is told, and on every other way out.
             self.open_now -= 1
             add_usage(watch.usage, Usage(output_tokens=20))
+        yield ChatResponse(finish=Finish())
 
 
 def watch() -> Watch:
