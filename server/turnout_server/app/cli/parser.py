@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from turnout_server.app.cli import calls, chat, documents, embed, operate, usage
+from turnout_server.app.cli import calls, chat, documents, embed, keys, operate, usage
 from turnout_server.app.cli.complaint import complain
 from turnout_server.app.config.environment import client_address
 from turnout_server.app.config.units import Seconds
+from turnout_server.core.call import Method
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,6 +58,8 @@ def _add_operating(commands: "argparse._SubParsersAction[_Parser]") -> None:
     schema = commands.add_parser("config-schema", help="print the configuration's JSON schema")
     schema.set_defaults(run=operate.config_schema)
 
+    _add_keys(commands)
+
     demo = commands.add_parser("demo", help="serve without a configuration and prove that it works")
     demo.add_argument("--once", action="store_true", help="end after the proof")
     demo.set_defaults(run=operate.demo)
@@ -64,6 +67,25 @@ def _add_operating(commands: "argparse._SubParsersAction[_Parser]") -> None:
     docs = commands.add_parser("docs", help="write the generated pages of this repository")
     docs.add_argument("--check", action="store_true", help="fail where one differs; write nothing")
     docs.set_defaults(run=documents.docs)
+
+
+def _add_keys(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    new = commands.add_parser("keys", help="make API keys")
+    new.add_argument("action", choices=["new"])
+    new.add_argument("--tenant", metavar="T", required=True, help="whose calls it makes")
+    new.add_argument("--model", action="append", metavar="M", help="may be used; all without it")
+    new.add_argument("--method", action="append", choices=[str(method) for method in Method])
+    new.add_argument("--max-output-tokens", type=int, metavar="N")
+    new.add_argument("--priority", choices=["interactive", "batch"], help="the highest it may have")
+    new.add_argument("--act-for", action="append", metavar="T", help="a tenant, or * for any")
+    new.add_argument(
+        "--pepper",
+        metavar="REF",
+        default=keys.DEFAULT_PEPPER,
+        help="the secret of auth.api_keys_pepper: env:NAME or file:PATH (%(default)s)",
+    )
+    new.add_argument("--json", action="store_true", help="key and line as one JSON object")
+    new.set_defaults(run=keys.keys)
 
 
 def _add_calling(commands: "argparse._SubParsersAction[_Parser]") -> None:
