@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
-from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
+from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse, Finish
 from turnout.v1.routing_pb2 import CacheStatus
 from turnout.v1.usage_pb2 import Usage
 
@@ -102,11 +102,14 @@ class Chat:
 
         async def kept_answer(watch: Watch) -> AsyncGenerator[ChatResponse, None]:
             watch.cache_status = CacheStatus.CACHE_STATUS_MISS
+            finish = Finish()
             async with aclosing(answer(watch)) as events:
                 async for event in events:
-                    yield event
                     if event.HasField("finish"):
-                        await use.keep(event.finish)
+                        # Whoever is given the event may take its message out.
+                        finish.CopyFrom(event.finish)
+                    yield event
+            await use.keep(finish)
 
         if use.is_off:
             source = answer(watch)
