@@ -98,10 +98,25 @@ func readAddresses(portFile string, exited <-chan error) error {
 // dial is a client of the scripted server, closed when the test ends.
 func dial(t *testing.T, opts ...turnout.Option) *turnout.Client {
 	t.Helper()
-	client, err := turnout.Dial(address, append([]turnout.Option{turnout.WithAPIKey(apiKey)}, opts...)...)
+	return dialTo(t, address, append([]turnout.Option{turnout.WithAPIKey(apiKey)}, opts...)...)
+}
+
+// dialTo is a client of another server, closed when the test ends.
+func dialTo(t *testing.T, address string, opts ...turnout.Option) *turnout.Client {
+	t.Helper()
+	client, err := turnout.Dial(address, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// connect is a client for the examples, which end with the program.
+func connect() *turnout.Client {
+	client, err := turnout.Dial(address, turnout.WithAPIKey(apiKey))
+	if err != nil {
+		panic(err)
+	}
 	return client
 }
