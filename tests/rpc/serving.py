@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from turnout.v1.chat_service_pb2_grpc import ChatServiceStub
 from turnout.v1.content_pb2 import ROLE_USER, Message
 from turnout.v1.errors_pb2 import ErrorDetail, ErrorReason
 
-from turnout_server.app.settings import read_settings
+from turnout_server.app.settings import Settings, read_settings
 from turnout_server.app.wiring import Gateway
 from turnout_server.core.call import Call
 from turnout_server.core.watch import AttemptRecord, CallRecord, Observer
@@ -32,8 +32,12 @@ class Seen(Observer):
     """Every record that the gateway made."""
 
     def __init__(self) -> None:
+        self.accepted_calls: list[Call] = []
         self.attempts: list[AttemptRecord] = []
         self.calls: list[CallRecord] = []
+
+    def accepted(self, call: Call) -> None:
+        self.accepted_calls.append(call)
 
     def attempt_ended(self, call: Call, record: AttemptRecord) -> None:
         self.attempts.append(record)
@@ -118,20 +122,56 @@ Serve = Callable[..., Any]
 
 @asynccontextmanager
 async def serve(
-    folder: Path, config: str = TWO_PROVIDERS, **server: object
+    folder: Path,
+    config: str = TWO_PROVIDERS,
+    *,
+    environ: Mapping[str, str] | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
+    **server: object,
 ) -> AsyncIterator[Serving]:
-    """Start a gateway from YAML on a free port; it is stopped at the end."""
+    """Start a gateway from YAML on a free port; it is stopped at the end.
+
+    With `credentials` the channel speaks TLS, to `localhost`.
+    """
     file = folder / "turnout.yaml"
     section = {"listen": "127.0.0.1:0", "drain_grace": "1s", **server}
     file.write_text(f"server: {json.dumps(section)}\n{config}")
     seen = Seen()
-    gateway = Gateway(read_settings(file, {}), [seen])
+
+    def read() -> Settings:
+        return read_settings(file, environ or {})
+
+    gateway = Gateway(read(), [seen], read=read)
     await gateway.start()
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel:
+        async with channel_to(gateway, credentials) as channel:
             yield Serving(gateway, channel, seen)
     finally:
         await gateway.stop(lame_duck_s=0)
+
+
+def channel_to(
+    gateway: Gateway, credentials: grpc.ChannelCredentials | None = None
+) -> grpc.aio.Channel:
+    """A new connection, in plain text or by TLS."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}")
+    # Channels to one address share a connection, and so its certificates, unless told not to.
+    return grpc.aio.secure_channel(
+        f"localhost:{gateway.port}", credentials, [("grpc.use_local_subchannel_pool", 1)]
+    )
+
+
+@asynccontextmanager
+async def kept_running(gateway: Gateway) -> AsyncIterator[None]:
+    """Everything that runs beside the calls: reloads, and the guards of the process."""
+    running = asyncio.create_task(gateway.run())
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def chat(model: str, **fields: Any) -> ChatRequest:

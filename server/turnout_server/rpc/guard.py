@@ -34,7 +34,10 @@ class Guard(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """Replace the method's deserializer and wrap its call, once per RPC."""
-        handler = await continuation(handler_call_details)
+        try:
+            handler = await continuation(handler_call_details)
+        except Exception as bug:  # noqa: BLE001  grpc would show the caller an interceptor's bug
+            return _failing(bug)
         if handler is None or not handler_call_details.method.startswith("/turnout."):
             return handler
         if handler.request_streaming:
@@ -59,6 +62,15 @@ def _safe(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] 
             return _UNREADABLE
 
     return read
+
+
+def _failing(bug: Exception) -> Handler:
+    """A handler for a method of any shape: it reads nothing and says INTERNAL."""
+
+    async def fail(_: Any, context: Context) -> None:
+        mask(context, bug)
+
+    return grpc.stream_stream_rpc_method_handler(fail)
 
 
 def _guarded(behaviour: Any) -> Any:
