@@ -48,7 +48,6 @@ class SmokeTest {
 
   @ParameterizedTest
   @MethodSource("cases")
-  @SuppressWarnings("try") // the scope is there to be closed
   void theCaseComesOutAsWanted(SmokeCase smokeCase) throws IOException, InterruptedException {
     String requestId = UUID.randomUUID().toString();
     Outcome outcome;
