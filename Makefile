@@ -72,6 +72,26 @@ test: setup models ## Run every test; ARGS="-k name" narrows
 test-faults: setup ## Run only the tests that break providers, networks and callers
 	@$(BIN)/python -m pytest tests/fault $(ARGS)
 
+.PHONY: test-clients
+test-clients: test-python test-go test-java test-node ## Run every client's tests against a real server
+
+.PHONY: test-python
+test-python: setup ## Run the Python client's tests
+	@$(BIN)/python -m pytest tests/client $(ARGS)
+
+.PHONY: test-go
+test-go: setup ## Vet, check and race-test the Go client
+	@cd clients/go && go vet ./... && \
+	  go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./... && go test -race ./...
+
+.PHONY: test-java
+test-java: setup ## Build and test the Java client
+	@cd clients/java && mvn --quiet --batch-mode verify
+
+.PHONY: test-node
+test-node: setup ## Check and test the TypeScript client
+	@cd clients/node && npm ci --no-audit --no-fund --loglevel=error && npm run check && npm test
+
 # ------------------------------------------------------------------------------ checks
 
 .PHONY: check
