@@ -17,8 +17,8 @@ import java.util.stream.Collectors;
  *
  * @param text all text
  * @param thinking all thinking, when it was asked for
- * @param toolCalls the calls the model asks for, in order; the JSON of one that has not ended is cut
- *     where it stands
+ * @param toolCalls the calls the model asks for, in order; the JSON of one that has not ended is
+ *     cut where it stands
  * @param finish how it ended; the default instance until then
  * @param generation how often the gateway started over; what was voided is gone
  */

@@ -19,7 +19,7 @@ final class ChatObserver implements ClientResponseObserver<ChatRequest, ChatResp
   }
 
   @Override
-  @SuppressWarnings("unchecked") // of the two type parameters the caller's observer states the other
+  @SuppressWarnings("unchecked") // a caller's observer of our responses takes our requests
   public void beforeStart(ClientCallStreamObserver<ChatRequest> call) {
     if (caller instanceof ClientResponseObserver<?, ?> controlling) {
       ((ClientResponseObserver<ChatRequest, ChatResponse>) controlling).beforeStart(call);

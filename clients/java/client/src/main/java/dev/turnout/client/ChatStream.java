@@ -34,8 +34,8 @@ public final class ChatStream implements AutoCloseable {
   /**
    * Text as it comes.
    *
-   * <p>Where the request allows restarts, iterating throws {@link RestartedException} when text that
-   * was read is void: clear what was shown and call this again, or set {@link #onRestart}.
+   * <p>Where the request allows restarts, iterating throws {@link RestartedException} when text
+   * that was read is void: clear what was shown and call this again, or set {@link #onRestart}.
    *
    * @return the pieces, to be iterated over once
    */

@@ -20,8 +20,8 @@ import java.util.function.Function;
  * Vectors of any number of texts, in the order they come.
  *
  * <p>One thread iterates, once; it is also the one that draws texts, no further ahead than the
- * window of unanswered ones. What the source of texts throws ends the call and is thrown on. Closing
- * early ends the call.
+ * window of unanswered ones. What the source of texts throws ends the call and is thrown on.
+ * Closing early ends the call.
  */
 public final class EmbedStream implements Iterable<Embedded>, AutoCloseable {
   private final Inbox<EmbedStreamRequest, EmbedStreamResponse> inbox = new Inbox<>();

@@ -380,7 +380,7 @@ public final class TurnoutClient implements AutoCloseable {
   // ---------------------------------------------------------------------- the channel
 
   /**
-   * For stubs of one's own: sends key, tenant and request id too. {@link Failures} types its errors.
+   * For stubs of one's own: sends key, tenant and request id too. {@link Failures} types errors.
    *
    * @return the channel, which stays this client's
    */

@@ -12,9 +12,19 @@ import io.grpc.ServerInterceptor;
 import java.io.IOException;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /** A real gRPC server on a free port, with services written by the test. */
 final class ScriptedGateway implements AutoCloseable {
+  /** Kept from warning of each caller who leaves early, which is what these tests do. */
+  private static final Logger NETTY =
+      Logger.getLogger("io.grpc.netty.shaded.io.grpc.netty.NettyServerHandler");
+
+  static {
+    NETTY.setLevel(Level.SEVERE);
+  }
+
   /** The metadata of every call, in order. */
   final List<Metadata> seen = new CopyOnWriteArrayList<>();
 

@@ -5,7 +5,6 @@ import dev.turnout.v1.ErrorDetail;
 import dev.turnout.v1.ErrorReason;
 import dev.turnout.v1.Usage;
 import io.grpc.Status;
-import java.io.Serializable;
 import java.time.Duration;
 import java.util.List;
 
@@ -21,8 +20,7 @@ record Failure(
     Usage usage,
     String requestId,
     List<FieldViolation> violations,
-    String partialText)
-    implements Serializable {
+    String partialText) {
 
   /** A failure that the gateway itself did not describe. */
   static Failure undescribed(

@@ -39,7 +39,8 @@ import java.util.Optional;
 public class TurnoutException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
-  private final Failure failure;
+  /** Transient as gRPC's own status is: these exceptions are not meant to be serialized. */
+  private final transient Failure failure;
 
   TurnoutException(Failure failure) {
     super(failure.message());

@@ -46,7 +46,7 @@ class SmokeTest {
     server.close();
   }
 
-  @ParameterizedTest
+  @ParameterizedTest(name = "{0}")
   @MethodSource("cases")
   void theCaseComesOutAsWanted(SmokeCase smokeCase) throws IOException, InterruptedException {
     String requestId = UUID.randomUUID().toString();
