@@ -22,6 +22,8 @@ from turnout_server.rpc.reflection import add_reflection
 
 MAX_MESSAGE_BYTES = 32 << 20
 LAST_RECORDS_S = 3.0
+LAST_ANSWERS_S = 0.5
+"""How long what is no call of ours, such as a health watch, may hold up a stop."""
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -34,9 +36,13 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # Two hours by default: a caller that vanished without a FIN would hold its stream that long.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # A minute by default, and it is this one that runs while we write: keepalive's own timeout
+    # alone did not notice a stalled proxy within 40 s (measured; tests/fault, row 64).
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # A model may think for minutes: callers must be free to ping every 10 s meanwhile.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # A model may think for minutes: callers must be free to ping every 10 s meanwhile. A ping that
+    # comes a millisecond early is a strike and the third ends the connection, hence the second off.
+    ("grpc.http2.min_ping_interval_without_data_ms", 9_000),
     # Half-sent prefaces stay open for ever by default.
     ("grpc.server_handshake_timeout_ms", 10_000),
 )
@@ -113,10 +119,12 @@ class RpcServer:
         admission.drain()
         # What is cancelled when the grace is over was cancelled by us, not by its caller.
         asyncio.get_running_loop().call_later(grace_s, calls.stop)
-        await self._server.stop(grace_s)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_RECORDS_S):
-                await calls.drained()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._server.stop(grace_s))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s + LAST_RECORDS_S):
+                    await calls.drained()
+            await self._server.stop(LAST_ANSWERS_S)
 
     async def stop(self) -> None:
         """Stop at once; a `drain` under way stops waiting, and still returns with every record."""
