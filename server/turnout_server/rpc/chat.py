@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import quote
 
 from turnout.v1.chat_service_pb2 import (
     ChatRequest,
@@ -112,6 +113,10 @@ def completed(event: ChatResponse) -> CompleteChatResponse:
     )
 
 
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+"""A caller names models as it likes; a header cannot hold the rest, which is percent-encoded."""
+
+
 def headers_of(route: Route, watch: Watch) -> tuple[tuple[str, str], ...]:
     """The initial metadata: the request id and, once it is known, who answers."""
     request_id = ("x-request-id", watch.call.request_id)
@@ -120,6 +125,6 @@ def headers_of(route: Route, watch: Watch) -> tuple[tuple[str, str], ...]:
     return (
         request_id,
         ("x-turnout-provider", route.provider),
-        ("x-turnout-model", route.model),
+        ("x-turnout-model", quote(route.model, safe=_PRINTABLE)),
         ("x-turnout-cache", CacheStatus.Name(route.cache_status).removeprefix("CACHE_STATUS_")),
     )
