@@ -149,3 +149,17 @@ async def longer_than_allowed(exchange: Exchange) -> None:
     usage = Usage(INPUT_TOKENS, len(text))
     answer = replace(exchange.answer(), text=text, finish="stop", usages=(usage,))
     await exchange.send_reply(exchange.reply(answer))
+
+
+@script("torrent")
+async def torrent(exchange: Exchange) -> None:
+    """A good answer of `mib` MiB, as fast as the client takes it; frames are counted."""
+    piece = "x" * (64 * 1024)
+    reply = exchange.reply(replace(exchange.answer(), text=(piece, piece)))
+    await exchange.begin(reply, framing="chunked")
+    await exchange.send(reply.opening)
+    await exchange.send_body(reply.body[:1])
+    for _ in range(exchange.script.number("mib", 64) * 16 - 1):
+        await exchange.send_body(reply.body[1:])
+    await exchange.send(reply.finish + reply.terminator)
+    await exchange.end()
