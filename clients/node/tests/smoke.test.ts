@@ -19,23 +19,27 @@ afterAll(() => {
   propagation.disable();
 });
 
-test.each(CASES)("smoke case $name", async (row) => {
-  const requestId = randomUUID();
-  const outcome: Outcome = { vectors: new Map(), failed: {}, names: [] };
-  using client = new TurnoutClient(server.address, {
-    apiKey: row.api_key ?? server.api_key,
-    tenant: row.metadata?.["x-tenant-id"],
-  });
-  try {
-    const trace = row.traceparent === undefined ? {} : { traceparent: row.traceparent };
-    const traced = propagation.extract(context.active(), trace);
-    await context.with(traced, () => run(client, row, outcome, optionsOf(row, requestId)));
-  } catch (error) {
-    if (!(error instanceof TurnoutError)) throw error;
-    outcome.error = error;
-  }
-  check(row, outcome, requestId, await callsSeen(server.report, requestId));
-}, 30_000);
+test.each(CASES)(
+  "smoke case $name",
+  async (row) => {
+    const requestId = randomUUID();
+    const outcome: Outcome = { vectors: new Map(), failed: {}, names: [] };
+    using client = new TurnoutClient(server.address, {
+      apiKey: row.api_key ?? server.api_key,
+      tenant: row.metadata?.["x-tenant-id"],
+    });
+    try {
+      const trace = row.traceparent === undefined ? {} : { traceparent: row.traceparent };
+      const traced = propagation.extract(context.active(), trace);
+      await context.with(traced, () => run(client, row, outcome, optionsOf(row, requestId)));
+    } catch (error) {
+      if (!(error instanceof TurnoutError)) throw error;
+      outcome.error = error;
+    }
+    check(row, outcome, requestId, await callsSeen(server.report, requestId));
+  },
+  30_000,
+);
 
 async function run(
   client: TurnoutClient,

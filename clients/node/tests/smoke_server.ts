@@ -29,7 +29,7 @@ export default async function start(project: TestProject): Promise<() => void> {
   const server = spawn(PYTHON, [script, "--port-file", portFile, "--with-parent"], {
     stdio: ["pipe", "inherit", "inherit"],
   });
-  let broken = false;
+  let broken = false as boolean;
   server.on("error", () => (broken = true));
   server.on("exit", () => (broken = true));
   while (!existsSync(portFile)) {
