@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
+import structlog
+
 from turnout_server.app.embedded import Embedded, ModelUrls
 from turnout_server.app.settings import Settings
 from turnout_server.core.target import Endpoint
@@ -10,6 +12,8 @@ from turnout_server.providers.catalogue import LOCAL
 from turnout_server.providers.local.provider import LocalProvider
 from turnout_server.providers.provider import Provider
 from turnout_server.providers.registry import Registry, make_client
+
+_log = structlog.get_logger(__name__)
 
 
 def uses_local(settings: Settings) -> bool:
@@ -51,7 +55,10 @@ class Clients:
                 await over.wait()
         finally:
             for client in retired:
-                await client.aclose()
+                try:
+                    await client.aclose()
+                except Exception as error:  # noqa: BLE001  it serves nobody: no reason to die
+                    _log.warning("a client was not closed in order", exc_info=error)
 
     async def aclose(self) -> None:
         """Close every client and end the embedded models."""
