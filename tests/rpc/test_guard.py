@@ -6,8 +6,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.rpc.serving import Serving, chat, failed
-from turnout_server.rpc.auth import Auth
-from turnout_server.rpc.guard import Guard
 from turnout_server.rpc.server import OPTIONS
 
 CANARY = "sk-canary-7d1f"
@@ -83,11 +81,6 @@ async def test_reflection_lists_the_contract_under_both_names(
     answers = [answer async for answer in call(iter(requests))]
     names = {service.name for service in answers[0].list_services_response.service}
     assert names >= set(SERVICES) - {""} | {f"grpc.reflection.{version}.ServerReflection"}
-
-
-def test_the_guard_stands_before_auth_because_it_masks_its_bugs_too() -> None:
-    assert issubclass(Guard, grpc.aio.ServerInterceptor)
-    assert issubclass(Auth, grpc.aio.ServerInterceptor)
 
 
 def test_options_that_faults_have_shown_to_be_needed_are_set() -> None:
