@@ -24,7 +24,7 @@ from turnout.v1.routing_pb2 import RoutingOptions
 from tests.fault.invariants import MIB, CallLog, Invariants, Probes
 from tests.fault.sinks import Sinks, open_sinks
 from tests.fault.upstream import FaultServer, answer
-from tests.rpc.serving import Failed, failed
+from tests.rpc.serving import Failed, failed, kept_running
 from turnout_server.app.settings import read_settings
 from turnout_server.app.wiring import Gateway
 from turnout_server.core.failure import FailureKind
@@ -183,11 +183,11 @@ class Stage:
             told = await self.ask(provider, "ok", spare=True)
             assert (told.code, told.text) == ("OK", DEFAULT_TEXT), told
 
-    def reapply(self, **changes: Any) -> None:
+    async def reapply(self, **changes: Any) -> None:
         """Take the same configuration with these sections changed into use."""
         file = self.folder / "turnout.yaml"
         file.write_text(json.dumps(self.config | changes))
-        self.gateway.apply(read_settings(file, KEYS))
+        await self.gateway.apply(read_settings(file, KEYS))
 
     def probes(self) -> Probes:
         """What the invariants read."""
@@ -260,11 +260,13 @@ async def open_stage(
         config["server"] |= server
         config["providers"] |= providers
         config["models"] |= models
+        config["usage"] = {"url": "off"}
         file = folder / "turnout.yaml"
         file.write_text(json.dumps(config))
         gateway = Gateway(read_settings(file, KEYS), sinks.observers)
         await gateway.start()
         stack.push_async_callback(gateway.stop, lame_duck_s=0)
+        await stack.enter_async_context(kept_running(gateway))
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}", options=channel_options)
         await stack.enter_async_context(channel)
         stage = Stage(gateway, channel, upstream, spare, sinks, CallLog(), config, folder)

@@ -131,11 +131,12 @@ async def serve(
 ) -> AsyncIterator[Serving]:
     """Start a gateway from YAML on a free port; it is stopped at the end.
 
-    With `credentials` the channel speaks TLS, to `localhost`.
+    Its ledger lies in `folder`. With `credentials` the channel speaks TLS, to `localhost`.
     """
     file = folder / "turnout.yaml"
     section = {"listen": "127.0.0.1:0", "drain_grace": "1s", **server}
-    file.write_text(f"server: {json.dumps(section)}\n{config}")
+    ledger = {"url": f"sqlite:///{folder / 'usage.db'}"}
+    file.write_text(f"server: {json.dumps(section)}\nusage: {json.dumps(ledger)}\n{config}")
     seen = Seen()
 
     def read() -> Settings:

@@ -82,7 +82,8 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     tracing = Tracing(tracers.get_tracer("test"))
     meters = MeterProvider([reader], shutdown_on_exit=False)
     config = tmp_path / "turnout.yaml"
-    config.write_text('server: {listen: "127.0.0.1:0", drain_grace: 1s}\n' + TWO_PROVIDERS)
+    head = 'server: {listen: "127.0.0.1:0", drain_grace: 1s}\nusage: {url: off}\n'
+    config.write_text(head + TWO_PROVIDERS)
     observers = [tracing, CallLog(tracing.trace_id), Metrics(meters.get_meter("test"))]
     gateway = Gateway(read_settings(config, {}), observers)
     await gateway.start()

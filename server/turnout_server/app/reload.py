@@ -17,7 +17,8 @@ POLL_INTERVAL_S = 2.0
 """A rotated key is in use within ten seconds, and nobody is woken often."""
 
 AT_THE_START = ("server", "cache", "limits", "batching", "usage", "telemetry")
-"""Sections that are read once: what changes in them waits for a restart."""
+"""Sections that are read once: what changes in them waits for a restart, but for `limits.tenants`.
+"""
 
 _Stamp = tuple[int, int, int]
 _log = structlog.get_logger(__name__)
@@ -98,6 +99,9 @@ class Reloader:
     def _judge(self, settings: Settings, *, changed: bool) -> Reloaded:
         """What these settings would change."""
         old, new = self._settings.config, settings.config
+        # Tenants' limits are taken into use like routes and keys.
+        limits = old.limits.model_copy(update={"tenants": new.limits.tenants})
+        old = old.model_copy(update={"limits": limits})
         waiting = [name for name in AT_THE_START if getattr(old, name) != getattr(new, name)]
         return Reloaded(
             version=hashlib.sha256(new.model_dump_json().encode()).hexdigest()[:16],

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from turnout.v1.routing_pb2 import MidStreamPolicy
 
 from turnout_server.app.config.document import Document, Path
-from turnout_server.app.config.models import AliasConfig, HedgeConfig
+from turnout_server.app.config.models import AliasConfig, HedgeConfig, SemanticCacheConfig
 from turnout_server.app.config.problem import Problem
 from turnout_server.app.config.units import Seconds
 from turnout_server.core.target import Endpoint, ModelCard, Target
-from turnout_server.policy.routes import Alias, Hedge
+from turnout_server.policy.routes import Alias, Hedge, Semantic
 from turnout_server.providers.catalogue import Catalogue, did_you_mean
 
 CardOf = Callable[[Endpoint, str], ModelCard]
@@ -31,6 +31,12 @@ def find_route_problems(
             elif provider not in providers:
                 hint = did_you_mean(provider, providers) or _add(provider, catalogue)
                 yield document.problem(path, f"no provider is named '{provider}'{hint}")
+        if alias.semantic_cache is not None:
+            embedder = alias.semantic_cache.model
+            if embedder not in models and embedder.partition("/")[0] not in providers:
+                hint = did_you_mean(embedder, models)
+                message = f"'{embedder}' is neither an alias nor provider/model{hint}"
+                yield document.problem(("models", name, "semantic_cache", "model"), message)
 
 
 def make_aliases(
@@ -55,6 +61,15 @@ def _alias(
         mid_stream=MidStreamPolicy.Value(f"MID_STREAM_POLICY_{config.mid_stream.upper()}"),
         hedge=_hedge(config.hedge),
         max_attempts=config.retry.max_attempts,
+        semantic=_semantic(config.semantic_cache),
+    )
+
+
+def _semantic(config: SemanticCacheConfig | None) -> Semantic | None:
+    if config is None:
+        return None
+    return Semantic(
+        config.model, config.threshold, tools=config.tools, structured=config.structured
     )
 
 

@@ -19,6 +19,7 @@ from turnout_server.app.workers import Worker
 from turnout_server.providers.local.models import ModelFileError
 from turnout_server.providers.local.supervisor import LocalModelUnavailable
 from turnout_server.rpc.server import PortTaken
+from turnout_server.store.ledger_file import LedgerUnavailable
 from turnout_server.telemetry.observers import Observers, TelemetrySettings, build_observers
 
 _log = structlog.get_logger(__name__)
@@ -73,10 +74,13 @@ async def run(
         return worker.adapt(anew) if worker else anew
 
     models = worker.models if worker else None
-    gateway = Gateway(settings, telemetry.all, telemetry.on_error, read=read, models=models)
     stop = Stop(tied_to_stdin=worker is not None)
     try:
+        gateway = Gateway(settings, telemetry.all, telemetry.on_error, read=read, models=models)
+        gateway.stores.show(telemetry.add_gauge)
         await _run(gateway, stop, then, telemetry, once=once)
+    except LedgerUnavailable as error:
+        raise Complaint(f"usage.url: {error}", exit_status=1) from None
     finally:
         await telemetry.shutdown()
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from turnout_server.app.authentication import AuthFiles, auth_files, read_auth
 from turnout_server.app.config.environment import environment
 from turnout_server.app.config.load import Loaded, load
-from turnout_server.app.config.not_yet import find_not_yet
 from turnout_server.app.config.problem import ConfigError, Problem
 from turnout_server.app.config.providers import ProviderConfig
 from turnout_server.app.config.tree import Config
 from turnout_server.app.credentials import TlsFiles, read_tls
 from turnout_server.app.endpoints import EndpointMaker
 from turnout_server.app.routes import find_route_problems, make_aliases
-from turnout_server.app.urls import find_url_problems, url_files
+from turnout_server.app.urls import Addresses, find_url_problems, read_addresses, url_files
 from turnout_server.app.zero_config import default_aliases, key_variables, providers_at_hand
 from turnout_server.policy.routes import Routes
 from turnout_server.providers import cards, catalogue
@@ -31,6 +30,7 @@ class Settings:
     files: frozenset[Path]
     auth: AuthFiles
     tls: TlsFiles | None
+    addresses: Addresses
 
 
 def read_settings(
@@ -56,7 +56,6 @@ def read_settings(
     maker = EndpointMaker(loaded.document, rows, variables, read_secrets=read_secrets)
     endpoints = maker.make(providers)
     problems = [
-        *find_not_yet(loaded.document, loaded.config),
         *endpoints.problems,
         *find_route_problems(aliases, frozenset(providers), rows, loaded.document),
         *_unshareable(loaded),
@@ -82,7 +81,8 @@ def read_settings(
         card_of=card_of,
     )
     files = frozenset(_files(file, loaded.config, providers))
-    return Settings(loaded.config, routes, files, auth, tls)
+    addresses = read_addresses(loaded.config, variables) if read_secrets else Addresses()
+    return Settings(loaded.config, routes, files, auth, tls, addresses)
 
 
 def _providers(

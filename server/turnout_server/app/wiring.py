@@ -18,6 +18,7 @@ from turnout_server.app.embedded import Embedded, ModelUrls
 from turnout_server.app.memory import find_memory
 from turnout_server.app.reload import Reloader
 from turnout_server.app.settings import Settings
+from turnout_server.app.stores import Stores
 from turnout_server.app.watchdog import Watchdog
 from turnout_server.core.call import Call
 from turnout_server.core.clock import SYSTEM_CLOCK
@@ -63,7 +64,8 @@ class Gateway:
         models: ModelUrls | None = None,
     ) -> None:
         self.settings = settings
-        self._observers = observers
+        self.stores = stores = Stores(settings, SYSTEM_CLOCK)
+        self._observers = (*observers, *stores.observers)
         self._on_observer_error = on_observer_error
         self._clock = SYSTEM_CLOCK
         rng = random.Random()
@@ -73,8 +75,27 @@ class Gateway:
         self.watchdog = Watchdog(find_memory())
         self.admission = Admission(settings.config.server.max_in_flight, self.watchdog.pressure)
         self._calls = Calls(self.admission, self._watch, self._clock)
-        self._chat = Chat(self.snapshot, self._health, self._clock, rng)
-        self._embed = Embed(self.snapshot, self._health, self._clock, rng)
+        self._embed = Embed(
+            self.snapshot,
+            self._health,
+            self._clock,
+            rng,
+            caching=stores.embed_caching,
+            batching=stores.batching,
+            quota=stores.quota,
+            pacing=stores.pacing,
+            once=stores.once,
+        )
+        self._chat = Chat(
+            self.snapshot,
+            self._health,
+            self._clock,
+            rng,
+            caching=stores.chat_caching(self._embed),
+            quota=stores.quota,
+            pacing=stores.pacing,
+            once=stores.once,
+        )
         self._rules = RuleMaker()
         self._auth = Auth(self._rules.make(settings.config.auth, settings.auth))
         self._tls = ServerTls(settings.tls) if settings.tls else None
@@ -92,6 +113,7 @@ class Gateway:
     async def start(self) -> None:
         """Make every client, then listen. Raises PortTaken, or what a local model's start does."""
         self._snapshot = await self._make_snapshot(self.settings)
+        await self.stores.start()
         self.watchdog.start()
         self.port = await self._server.start()
         if self._admin_server is not None:
@@ -102,6 +124,7 @@ class Gateway:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             tasks.create_task(self._guard())
+            tasks.create_task(self.stores.run())
             if self.reloader is not None:
                 tasks.create_task(self.reloader.run())
             if self._tls is not None:
@@ -124,6 +147,7 @@ class Gateway:
         self._restore_rotated_keys(settings)
         self._snapshot, self.settings = snapshot, settings
         self._auth.use(self._rules.make(settings.config.auth, settings.auth))
+        await self.stores.use(settings)
         if self._tls is not None and settings.tls is not None:
             self._tls.use(settings.tls)
         self._tasks.create_task(self._clients.retire(settings, self._calls.next_epoch()))
@@ -143,6 +167,7 @@ class Gateway:
         if self._admin_server is not None:
             await self._admin_server.stop()
         await self._clients.aclose()
+        await self.stores.aclose()
         self.watchdog.stop()
 
     async def _guard(self) -> None:
@@ -171,6 +196,7 @@ class Gateway:
         return Listen(server.listen, credentials, reuse_port=server.workers > 1)
 
     def _services(self) -> list[Service]:
+        usage = UsageService(self.stores.query_usage, self.stores.quota.left)
         models = ModelService(self.snapshot, self._health, self._clock)
         return [
             Service(
@@ -182,9 +208,7 @@ class Gateway:
                 add_embed_service, EmbedService(self._calls, self._embed), _V1 + "EmbedService"
             ),
             Service(model_grpc.add_ModelServiceServicer_to_server, models, _V1 + "ModelService"),
-            Service(
-                usage_grpc.add_UsageServiceServicer_to_server, UsageService(), _V1 + "UsageService"
-            ),
+            Service(usage_grpc.add_UsageServiceServicer_to_server, usage, _V1 + "UsageService"),
         ]
 
     def _admin(self) -> RpcServer | None:
@@ -192,7 +216,9 @@ class Gateway:
         if listen is None:
             return None
         reload = self._reload if self.reloader is not None else None
-        admin = AdminService(self.snapshot, self._health, self._clock, reload)
+        admin = AdminService(
+            self.snapshot, self._health, self._clock, reload, self.stores.invalidate
+        )
         service = Service(
             admin_grpc.add_AdminServiceServicer_to_server, admin, "turnout.admin.v1.AdminService"
         )

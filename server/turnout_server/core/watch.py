@@ -8,7 +8,7 @@ from turnout.v1.errors_pb2 import ErrorReason
 from turnout.v1.routing_pb2 import CacheStatus, Route
 from turnout.v1.usage_pb2 import Usage
 
-from turnout_server.core.call import Call
+from turnout_server.core.call import Call, Method
 from turnout_server.core.clock import SYSTEM_CLOCK
 from turnout_server.core.failure import ProviderFailure
 from turnout_server.core.target import Attempt
@@ -135,9 +135,16 @@ class Watch:
         self._tell(lambda observer: observer.first_output(self.call, attempt, elapsed_s))
         return self.route
 
-    def aside(self, deadline: float) -> "Watch":
-        """A watch of the same call with sums of its own: for work that may outlive its caller."""
-        call = replace(self.call, deadline=deadline)
+    def aside(self, deadline: float, *, method: Method | None = None, model: str = "") -> "Watch":
+        """A watch of the same call with sums of its own: for work that may outlive its caller, or
+        that is of another kind than the call.
+        """
+        call = replace(
+            self.call,
+            deadline=deadline,
+            method=method or self.call.method,
+            model=model or self.call.model,
+        )
         return Watch(call, self._observers, self._on_error, self._monotonic)
 
     def served(self, route: Route, status: CacheStatus.ValueType) -> Route:

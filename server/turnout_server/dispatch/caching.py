@@ -1,15 +1,17 @@
 """How one chat may use the cache, and what of it is worth keeping."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse, Finish, FinishReason
-from turnout.v1.routing_pb2 import CacheMode
+from turnout.v1.routing_pb2 import CacheMode, CacheStatus
 from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.cache_key import CacheKey
 from turnout_server.core.target import Target
+from turnout_server.core.watch import Watch
+from turnout_server.dispatch.semantic import SemanticCaching
 from turnout_server.policy.cache_key import chat_key
 from turnout_server.policy.targets import Ranking
 
@@ -56,6 +58,7 @@ class ChatCaching:
 
     cache: AnswerCache
     default_mode: CacheMode.ValueType = CacheMode.CACHE_MODE_OFF
+    semantic: SemanticCaching | None = None
 
 
 class CacheUse:
@@ -71,6 +74,10 @@ class CacheUse:
         self._ranking = ranking
         self.reads = self._cache is not None and mode in _READING
         self._writes = self._cache is not None and mode in _WRITING
+        self._likeness = None
+        rule = ranking.alias.semantic
+        if rule and caching and caching.semantic and not self.is_off:
+            self._likeness = caching.semantic.likeness(rule, request, tenant)
 
     @property
     def is_off(self) -> bool:
@@ -88,25 +95,55 @@ class CacheUse:
 
     async def find(self) -> Kept | None:
         """An answer of a target that this call would ask."""
-        if not self.reads or self._cache is None:
-            return None
-        options = self._request.cache
-        max_age_s = options.max_age.ToNanoseconds() / 1e9 if options.HasField("max_age") else None
         for target in self._ranking.targets[:LOOKED_UP]:
-            kept = await self._cache.find(self._key(target), max_age_s)
+            kept = await self._find(self._key(target))
             if kept is not None:
                 return kept
         return None
 
-    async def keep(self, finish: Finish) -> None:
+    async def find_like(self, watch: Watch) -> Kept | None:
+        """An answer to a question like this one, where the alias is content with that."""
+        if not self.reads or self._likeness is None:
+            return None
+        for target in self._ranking.targets[:LOOKED_UP]:
+            key = await self._likeness.find(target, watch)
+            kept = None if key is None else await self._find(key)
+            if kept is not None:
+                self._likeness.count_hit()
+                return kept
+        return None
+
+    async def keep(self, finish: Finish, watch: Watch) -> None:
         """Keep a whole answer under the name of the target that gave it, and no other."""
         if not self._writes or self._cache is None or finish.reason not in _WHOLE:
             return
         served = (finish.route.provider, finish.route.model)
         for target in self._ranking.targets:
             if (target.provider, target.model) == served:
-                await self._cache.keep(self._key(target), finish)
+                key = self._key(target)
+                if await self._cache.keep(key, finish) and self._likeness is not None:
+                    await self._likeness.add(target, key, watch)
                 return
+
+    async def _find(self, key: CacheKey) -> Kept | None:
+        if not self.reads or self._cache is None:
+            return None
+        options = self._request.cache
+        max_age_s = options.max_age.ToNanoseconds() / 1e9 if options.HasField("max_age") else None
+        return await self._cache.find(key, max_age_s)
 
     def _key(self, target: Target) -> CacheKey:
         return chat_key(self._request, self._tenant, target)
+
+
+async def replayed(
+    kept: Kept, shown: frozenset[str], watch: Watch
+) -> AsyncGenerator[ChatResponse, None]:
+    """A kept answer as a stream: what the caller asked to see of it, at no cost."""
+    events = list(kept.replay())
+    finish = events[-1].finish
+    watch.cache_hit(kept.saved)
+    yield ChatResponse(route=watch.served(finish.route, CacheStatus.CACHE_STATUS_HIT))
+    for event in events:
+        if event.WhichOneof("event") in shown:
+            yield event

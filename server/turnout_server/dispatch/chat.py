@@ -1,10 +1,10 @@
 """Chats, from the admitted request to the last event.
 
-rank the targets -> cache -> an equal call under way -> an answer of its own (dispatch.answer)
+rank the targets -> cache -> an equal call under way -> like questions -> an answer of its own
 """
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse, Finish
@@ -14,9 +14,10 @@ from turnout.v1.usage_pb2 import Usage
 from turnout_server.core.clock import Clock
 from turnout_server.core.watch import Watch
 from turnout_server.dispatch.answer import Answer
-from turnout_server.dispatch.caching import CacheUse, ChatCaching, Kept
+from turnout_server.dispatch.caching import CacheUse, ChatCaching, Kept, replayed
 from turnout_server.dispatch.flight import Flights, Member
 from turnout_server.dispatch.hedging import HedgeBook
+from turnout_server.dispatch.idempotent import Once
 from turnout_server.dispatch.quota import Pacing, Quota, size_of
 from turnout_server.dispatch.request import limits_of, shown_events
 from turnout_server.dispatch.snapshot import Current, Snapshot
@@ -43,6 +44,7 @@ class Chat:
         caching: ChatCaching | None = None,
         quota: Quota | None = None,
         pacing: Pacing | None = None,
+        once: Once | None = None,
     ) -> None:
         self._current = current
         self._health = health
@@ -51,6 +53,7 @@ class Chat:
         self._caching = caching
         self._quota = quota
         self._pacing = pacing
+        self._once = once
         self._flights = Flights()
         self._hedges = HedgeBook(health, clock.monotonic)
 
@@ -68,15 +71,26 @@ class Chat:
         `finish.message`. `route` always comes first of what is committed; showing it to the caller
         is up to the RPC. Closing the generator closes the upstream. Raises GatewayError.
         """
-        snapshot = self._current()
-        ranking = self._rank(request, snapshot, watch, unary=unary)
-        use = CacheUse(self._caching, request, watch.call.identity.tenant, ranking)
         wants_message = unary or request.stream.final_message
-        events = self._events(request, watch, snapshot, ranking, use, unary=unary)
-        async with self._hold(request, watch, ranking), aclosing(events):
+        source = self._held(request, watch, unary=unary)
+        if self._once is not None and watch.call.idempotency_key:
+            source = self._once.chat(request, watch, source)
+        async with aclosing(source) as events:
             async for event in events:
                 if event.HasField("finish") and not wants_message:
                     event.finish.ClearField("message")
+                yield event
+
+    async def _held(
+        self, request: ChatRequest, watch: Watch, *, unary: bool
+    ) -> AsyncGenerator[ChatResponse, None]:
+        """The events within the tenant's limits; `finish` has its message."""
+        snapshot = self._current()
+        ranking = self._rank(request, snapshot, watch, unary=unary)
+        use = CacheUse(self._caching, request, watch.call.identity.tenant, ranking)
+        events = self._events(request, watch, snapshot, ranking, use, unary=unary)
+        async with self._hold(request, watch, ranking), aclosing(events):
+            async for event in events:
                 yield event
 
     def _hold(
@@ -101,6 +115,10 @@ class Chat:
             return self._answer(request, watch, snapshot, ranking, unary=unary)
 
         async def kept_answer(watch: Watch) -> AsyncGenerator[ChatResponse, None]:
+            if (like := await use.find_like(watch)) is not None:
+                for event in _priced(like, shown_events(request)):
+                    yield event
+                return
             watch.cache_status = CacheStatus.CACHE_STATUS_MISS
             finish = Finish()
             async with aclosing(answer(watch)) as events:
@@ -109,7 +127,7 @@ class Chat:
                         # Whoever is given the event may take its message out.
                         finish.CopyFrom(event.finish)
                     yield event
-            await use.keep(finish)
+            await use.keep(finish, watch)
 
         if use.is_off:
             source = answer(watch)
@@ -166,37 +184,35 @@ class Chat:
         return plan(ranking.targets, limits, self._health, self._clock.monotonic, self._rng)
 
 
-async def replayed(
-    kept: Kept, shown: frozenset[str], watch: Watch
-) -> AsyncGenerator[ChatResponse, None]:
-    """A kept answer as a stream: what the caller asked to see of it, at no cost."""
-    events = list(kept.replay())
-    finish = events[-1].finish
-    watch.cache_hit(kept.saved)
-    yield ChatResponse(route=watch.served(finish.route, CacheStatus.CACHE_STATUS_HIT))
-    for event in events:
-        if event.WhichOneof("event") in shown:
-            yield event
-
-
 async def shared(
     events: AsyncGenerator[tuple[ChatResponse, Member], None],
 ) -> AsyncGenerator[ChatResponse, None]:
-    """A shared answer as one of its callers sees it: who joined pays nothing."""
+    """A shared answer as one of its callers sees it: who joined pays nothing, and nobody a hit."""
     async with aclosing(events):
         async for event, member in events:
             kind = event.WhichOneof("event")
             if kind not in ("route", "finish"):
                 yield event
                 continue
-            status = CacheStatus.CACHE_STATUS_MISS
-            if not member.leader:
-                status = CacheStatus.CACHE_STATUS_COALESCED
             own = ChatResponse()
             own.CopyFrom(event)
             route = own.route if kind == "route" else own.finish.route
+            status = CacheStatus.CACHE_STATUS_HIT
+            if route.cache_status != status and not member.leader:
+                status = CacheStatus.CACHE_STATUS_COALESCED
+            elif route.cache_status != status:
+                status = CacheStatus.CACHE_STATUS_MISS
             route.CopyFrom(member.watch.served(route, status))
-            if kind == "finish" and not member.leader:
+            if kind == "finish" and status != CacheStatus.CACHE_STATUS_MISS:
                 member.watch.cache_hit(own.finish.usage)
                 own.finish.usage.CopyFrom(Usage(cost_nano_usd=0))
             yield own
+
+
+def _priced(kept: Kept, shown: frozenset[str]) -> Iterator[ChatResponse]:
+    """A kept answer as those who share it take it: with what it cost the first time."""
+    events = list(kept.replay())
+    finish = events[-1].finish
+    finish.usage.CopyFrom(kept.saved)
+    yield ChatResponse(route=finish.route)
+    yield from (event for event in events if event.WhichOneof("event") in shown)

@@ -8,6 +8,7 @@ A shard is one upstream call and goes through the same engine as a chat (dispatc
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from turnout.internal.v1.embed_twins_pb2 import (
     EmbeddingTwin,
@@ -15,6 +16,7 @@ from turnout.internal.v1.embed_twins_pb2 import (
     EmbedStreamResponseTwin,
 )
 from turnout.v1.embed_service_pb2 import EmbedItems, EmbedOptions, EmbedRequest
+from turnout.v1.routing_pb2 import CacheMode, CacheOptions
 
 from turnout_server.core.clock import Clock
 from turnout_server.core.target import Target
@@ -22,6 +24,7 @@ from turnout_server.core.watch import Watch
 from turnout_server.dispatch.batcher import Batcher, BatchSettings
 from turnout_server.dispatch.embed_cache import Ask, EmbedCaching, TextCache
 from turnout_server.dispatch.embed_serving import Embedded, Serving
+from turnout_server.dispatch.embed_shards import tokens_of
 from turnout_server.dispatch.embed_stream import Streaming
 from turnout_server.dispatch.embed_targets import (
     MAX_ANSWER_BYTES,
@@ -33,6 +36,8 @@ from turnout_server.dispatch.embed_targets import (
     wide_enough,
 )
 from turnout_server.dispatch.embed_upstream import Engine
+from turnout_server.dispatch.idempotent import Once
+from turnout_server.dispatch.quota import Pacing, Parts, Quota, Size
 from turnout_server.dispatch.snapshot import Current, Snapshot
 from turnout_server.dispatch.vectors import FLOAT_BYTES, write_vector
 from turnout_server.policy.health import Health
@@ -55,23 +60,55 @@ class Embed:
         *,
         caching: EmbedCaching | None = None,
         batching: BatchSettings | None = None,
+        quota: Quota | None = None,
+        pacing: Pacing | None = None,
+        once: Once | None = None,
     ) -> None:
         self._current = current
         self._caching = caching
-        self._engine = Engine(health, clock, rng, Batcher(clock, batching), learned={})
+        self._quota = quota
+        self._once = once
+        self._engine = Engine(health, clock, rng, Batcher(clock, batching), {}, pacing)
 
     async def embed(self, request: EmbedRequest, watch: Watch) -> EmbedResponseTwin:
         """The vectors of a batch, in the order of its texts: all of them, or GatewayError."""
-        snapshot = self._current()
+        if self._once is not None and watch.call.idempotency_key:
+            return await self._once.embed(request, watch, lambda: self._embed(request, watch))
+        return await self._embed(request, watch)
+
+    async def vector(self, model: str, text: str, watch: Watch) -> tuple[str, bytes]:
+        """The name of the model that embedded a text, and its packed float32 vector.
+
+        For work of our own within another call, whose limits hold already. Raises GatewayError.
+        """
+        cache = CacheOptions(mode=CacheMode.CACHE_MODE_READ_WRITE)
+        request = EmbedRequest(model=model, texts=[text], cache=cache)
+        embedded = await self._serving_of(request, watch).embed([text])
+        return embedded.route.model, embedded.vectors[text]
+
+    async def _embed(self, request: EmbedRequest, watch: Watch) -> EmbedResponseTwin:
         watch.embed_inputs = len(request.texts)
+        serving = self._serving_of(request, watch)
+        async with self._hold(request, watch, serving):
+            embedded = await serving.embed(list(dict.fromkeys(request.texts)))
+            return await _response(request, embedded, watch)
+
+    def _serving_of(self, request: EmbedRequest, watch: Watch) -> Serving:
+        snapshot = self._current()
         ranking = self._rank(request, snapshot)
         targets = wide_enough(offering(ranking.targets, request), request.texts)
         targets = answerable(targets, request, request.texts, self._engine.learned)
         places: dict[str, int] = {}
         for i, text in enumerate(request.texts):
             places.setdefault(text, i)
-        serving = self._serving(request, snapshot, ranking, targets, watch, places)
-        return await _response(request, await serving.embed(list(places)), watch)
+        return self._serving(request, snapshot, ranking, targets, watch, places)
+
+    def _hold(
+        self, request: EmbedRequest, watch: Watch, serving: Serving
+    ) -> AbstractAsyncContextManager[None]:
+        if self._quota is None:
+            return nullcontext()
+        return self._quota.hold(watch, Size(sum(map(tokens_of, request.texts))), serving.targets)
 
     async def stream(
         self,
@@ -91,7 +128,13 @@ class Embed:
         targets = offering(ranking.targets, options)
         serving = self._serving(options, snapshot, ranking, targets, watch)
         dimensions = dimensions_at(targets[0], options, self._engine.learned)
-        await Streaming(serving, options, dimensions, write, watch).run(requests)
+        async with self._hold_in_parts(watch, targets) as parts:
+            await Streaming(serving, options, dimensions, write, watch, parts).run(requests)
+
+    def _hold_in_parts(
+        self, watch: Watch, targets: Sequence[Target]
+    ) -> AbstractAsyncContextManager[Parts | None]:
+        return self._quota.hold_in_parts(watch, targets) if self._quota else nullcontext()
 
     def _rank(self, ask: Ask, snapshot: Snapshot) -> Ranking:
         health, now = self._engine.health, self._engine.clock.monotonic()

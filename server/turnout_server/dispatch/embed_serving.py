@@ -16,6 +16,7 @@ from turnout.v1.routing_pb2 import CacheStatus, Route
 from turnout.v1.usage_pb2 import Usage
 
 from turnout_server.core.errors import GatewayError, Violation
+from turnout_server.core.target import Target
 from turnout_server.core.watch import Watch
 from turnout_server.dispatch.acquire import Tried
 from turnout_server.dispatch.batcher import Answer
@@ -104,6 +105,11 @@ class Serving:
                 break
         assert error is not None
         raise error
+
+    @property
+    def targets(self) -> list[Target]:
+        """Everyone who may be asked, first to last."""
+        return [target for family in self.families for target in family.targets]
 
     def settle(self, model: str) -> None:
         """From now on ask this model only: the caller holds vectors of it."""

@@ -8,6 +8,7 @@ the reading. Until somebody has answered, shards go one by one: the first answer
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from turnout.internal.v1.embed_twins_pb2 import EmbedItemResultTwin, EmbedStreamResponseTwin
 from turnout.v1.embed_service_pb2 import (
@@ -29,7 +30,9 @@ from turnout_server.dispatch.embed_shards import (
     is_too_long,
     limits_at,
     tokens_at_most,
+    tokens_of,
 )
+from turnout_server.dispatch.quota import Parts, Size
 from turnout_server.dispatch.vectors import FLOAT_BYTES, write_vector
 
 MAX_SHARD_ANSWER_BYTES = 1 << 20
@@ -58,11 +61,13 @@ class Streaming:
         dimensions: int,
         write: Callable[[EmbedStreamResponseTwin], Awaitable[None]],
         watch: Watch,
+        parts: Parts | None = None,
     ) -> None:
         self._serving = serving
         self._options = options
         self._write = write
         self._watch = watch
+        self._parts = parts
         self._settled = False
         self._in_flight = 0
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -172,7 +177,9 @@ class Streaming:
 
     async def _embed(self, items: Sequence[EmbedItem]) -> None:
         try:
-            embedded = await self._serving.embed(list(dict.fromkeys(i.text for i in items)))
+            texts = list(dict.fromkeys(item.text for item in items))
+            async with self._hold(texts):
+                embedded = await self._serving.embed(texts)
         except GatewayError as error:
             if error.reason in _BLAMES_AN_ITEM and len(items) > 1 and self._splits:
                 await self._embed_halves(items)
@@ -182,6 +189,12 @@ class Streaming:
         else:
             self._settle(embedded)
             await self._send(self._results(items, embedded))
+
+    def _hold(self, texts: Sequence[str]) -> AbstractAsyncContextManager[None]:
+        """What a shard may use, capped by the limit itself: how it was cut is no caller's doing."""
+        if self._parts is None:
+            return nullcontext()
+        return self._parts.hold(Size(sum(map(tokens_of, texts)), guessed=True))
 
     async def _embed_halves(self, items: Sequence[EmbedItem]) -> None:
         """One item's fault must not be its neighbours'."""
@@ -202,8 +215,7 @@ class Streaming:
         self._gathering.limits = self._limits(dimensions)
 
     def _limits(self, dimensions: int) -> ShardLimits:
-        targets = [target for family in self._serving.families for target in family.targets]
-        return limits_at(targets, dimensions, MAX_SHARD_ANSWER_BYTES)
+        return limits_at(self._serving.targets, dimensions, MAX_SHARD_ANSWER_BYTES)
 
     def _results(self, items: Iterable[EmbedItem], embedded: Embedded) -> Results:
         encoding = self._options.encoding

@@ -19,6 +19,7 @@ from turnout_server.dispatch.batcher import Answer, Batcher, SmallCall
 from turnout_server.dispatch.embed_cache import Ask
 from turnout_server.dispatch.embed_shards import limits_at, tokens_of
 from turnout_server.dispatch.embed_targets import Family
+from turnout_server.dispatch.quota import Pacing
 from turnout_server.dispatch.running import Running
 from turnout_server.dispatch.snapshot import Snapshot
 from turnout_server.dispatch.vectors import FLOAT_BYTES
@@ -37,6 +38,7 @@ class Engine:
     rng: random.Random
     batcher: Batcher
     learned: dict[str, int]
+    pacing: Pacing | None = None
 
 
 class Upstream:
@@ -132,12 +134,16 @@ class Upstream:
         if ticket.attempt.number != tried.attempts:
             # Each shard's plan counts from one; the caller is told of the call's attempts.
             ticket.attempt = replace(ticket.attempt, number=tried.attempts)
+        tokens = sum(map(tokens_of, shard.texts))
+        answer = self._answer(ticket, shard, watch)
+        if self._engine.pacing is not None:
+            answer = self._engine.pacing.paced(answer, ticket, tokens)
         return Running(
             ticket,
-            self._answer(ticket, shard, watch),
+            answer,
             watch,
             self._engine.clock,
-            lambda _: Usage(input_tokens=sum(map(tokens_of, shard.texts)), estimated=True),
+            lambda _: Usage(input_tokens=tokens, estimated=True),
         )
 
     async def _answer(

@@ -4,13 +4,17 @@ Both reserve the most that may be used before the work, and settle what was used
 it succeeded, failed or was cancelled.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
+from turnout.v1.errors_pb2 import ErrorReason
 from turnout.v1.usage_pb2 import Usage
+from turnout.v1.usage_service_pb2 import Limit
 
 from turnout_server.core.charge import Claim, Refusal
 from turnout_server.core.clock import Clock
@@ -25,19 +29,26 @@ from turnout_server.policy.limits import (
     Limits,
     actual_of,
     claim_of,
+    claim_of_all,
     output_tokens_of,
     refused,
+    rows_of,
+    split,
     upstream_claim,
 )
 from turnout_server.policy.needs import prompt_tokens
 from turnout_server.store.counters import Counters, Reservation
 
 T = TypeVar("T")
+LEAST_WAIT_S = 0.01
+_MOST_WARNED = 1000
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The most that a call may use. `guessed` when its caller did not bound the output."""
+    """The most that a call may use. `guessed` when its caller did not bound it."""
 
     input_tokens: int
     output_tokens: int = 0
@@ -63,37 +74,125 @@ class Quota:
         self._counters = counters
         self._limits = limits
         self._clock = clock
+        self._warned: set[tuple[str, str]] = set()
 
     @asynccontextmanager
     async def hold(
-        self, watch: Watch, size: Size, targets: Sequence[Target], *, requests: int = 1
+        self, watch: Watch, size: Size, targets: Sequence[Target]
     ) -> AsyncIterator[None]:
         """Reserve, and settle by `watch.usage` in the end; raises GatewayError when refused."""
-        tenant = watch.call.identity.tenant
-        claim = self._claim(tenant, watch.call.model, size, targets, requests)
-        reservation = await self._reserve(claim) if claim else None
+        claim = self._claim(watch, size, targets)
+        reservation = await self._reserve(claim)
         try:
             yield
         finally:
             if reservation is not None:
                 reservation.settle(actual_of(claim, watch.usage))
 
-    def _claim(
-        self, tenant: str, model: str, size: Size, targets: Sequence[Target], requests: int
-    ) -> Claim:
+    @asynccontextmanager
+    async def hold_in_parts(
+        self, watch: Watch, targets: Sequence[Target]
+    ) -> AsyncIterator["Parts"]:
+        """Hold one call's seat and request; what it uses is held part by part.
+
+        Raises GatewayError when refused.
+        """
+        once, _ = split(self._claim(watch, Size(0), targets))
+        reservation = await self._reserve(once)
+        try:
+            yield Parts(self, watch, targets)
+        finally:
+            if reservation is not None:
+                reservation.settle()
+
+    async def left(self, tenant: str) -> list[Limit]:
+        """Every limit of a tenant, and what is left of it."""
+        wall_s = self._clock.wall()
+        claim = claim_of_all(self._limits().of(tenant), tenant, wall_s)
+        return rows_of(claim, await self._counters.levels(claim), wall_s) if claim else []
+
+    def _claim(self, watch: Watch, size: Size, targets: Sequence[Target]) -> Claim:
+        tenant, model = watch.call.identity.tenant, watch.call.model
         limits = self._limits().of(tenant)
         cost = None
         if limits.has_budget:
             most = Usage(input_tokens=size.input_tokens, output_tokens=size.output_tokens)
             cost = worst_cost_nano_usd(targets, most, limits.unknown_price)
-        asked = Asked(model, size.tokens, size.guessed, cost, requests)
+            if cost is None:
+                self._warn(tenant, model)
+        asked = Asked(model, size.tokens, size.guessed, cost)
         return claim_of(limits, tenant, asked, self._clock.wall())
 
-    async def _reserve(self, claim: Claim) -> Reservation:
+    async def _reserve(self, claim: Claim) -> Reservation | None:
+        if not claim:
+            return None
         granted = await self._counters.reserve(claim)
         if isinstance(granted, Refusal):
             raise refused(granted, claim)
         return granted
+
+    def _warn(self, tenant: str, model: str) -> None:
+        """Once for each, and never so many that callers could fill the memory with names."""
+        if (tenant, model) in self._warned or len(self._warned) >= _MOST_WARNED:
+            return
+        self._warned.add((tenant, model))
+        _log.warning("a budget does not see this model: its price is not known", model=model)
+
+
+class Parts:
+    """What one long call uses, reserved and settled in parts that may overlap.
+
+    A part that ends settles everything its call has used and no part before it has settled. So
+    each token is settled once, whichever part of those under way it came from.
+    """
+
+    def __init__(self, quota: Quota, watch: Watch, targets: Sequence[Target]) -> None:
+        self._quota = quota
+        self._watch = watch
+        self._targets = targets
+        self._settled = Usage()
+
+    @asynccontextmanager
+    async def hold(self, size: Size) -> AsyncIterator[None]:
+        """Reserve one part, waiting for its turn where that helps before the call's deadline.
+
+        Raises GatewayError when it does not.
+        """
+        _, claim = split(self._quota._claim(self._watch, size, self._targets))
+        reservation = await self._reserve(claim)
+        try:
+            yield
+        finally:
+            if reservation is not None:
+                reservation.settle(actual_of(claim, self._unsettled()))
+
+    async def _reserve(self, claim: Claim) -> Reservation | None:
+        if not claim:
+            return None
+        quota = self._quota
+        while True:
+            granted = await quota._counters.reserve(claim)
+            if not isinstance(granted, Refusal):
+                return granted
+            error = refused(granted, claim)
+            left_s = self._watch.call.remaining_s(quota._clock.monotonic())
+            wait_s = error.retry_after_s
+            rated = error.reason == ErrorReason.ERROR_REASON_RATE_LIMITED
+            if not rated or wait_s is None or wait_s > left_s:
+                raise error
+            await asyncio.sleep(max(wait_s, LEAST_WAIT_S))
+
+    def _unsettled(self) -> Usage:
+        total, settled = self._watch.usage, self._settled
+        part = Usage(
+            input_tokens=total.input_tokens - settled.input_tokens,
+            output_tokens=total.output_tokens - settled.output_tokens,
+        )
+        if total.HasField("cost_nano_usd"):
+            part.cost_nano_usd = total.cost_nano_usd - settled.cost_nano_usd
+        self._settled = Usage()
+        self._settled.CopyFrom(total)
+        return part
 
 
 class Pacing:

@@ -11,6 +11,7 @@ too: an answer that came with warnings is none to a strict request.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from turnout.v1.chat_service_pb2 import DESCRIPTOR as CHAT_FILE
@@ -47,14 +48,17 @@ def chat_key(request: ChatRequest, tenant: str, target: Target) -> CacheKey:
     return CacheKey(tenant, namespace, request.model, state.digest())
 
 
-def question_of(request: ChatRequest) -> str | None:
+def question_of(
+    request: ChatRequest, *, tools: bool = False, structured: bool = False
+) -> str | None:
     """The text by which answers to like questions may be found, or None where likeness will not do.
 
     That is the last turn, said by the user in text alone. A call that may use tools or that wants a
-    structure is answered exactly or anew.
+    structure is answered exactly or anew, unless these are let through.
     """
-    structured = request.response_format.kind not in _FREE_TEXT
-    if request.tools or structured or not request.messages:
+    if (request.tools and not tools) or not request.messages:
+        return None
+    if request.response_format.kind not in _FREE_TEXT and not structured:
         return None
     last = request.messages[-1]
     if last.role != Role.ROLE_USER:
@@ -64,15 +68,19 @@ def question_of(request: ChatRequest) -> str | None:
     return last.text or "".join(part.text for part in last.parts) or None
 
 
-def scope_key(request: ChatRequest, tenant: str, target: Target) -> CacheKey:
-    """The key that all questions share which differ in `question_of` and in nothing else."""
+def scope_key(request: ChatRequest, tenant: str, target: Target, space: str = "") -> CacheKey:
+    """The key that all questions share which differ in `question_of` and in nothing else.
+
+    `space` names the model that makes their vectors.
+    """
     asked = ChatRequest()
     asked.CopyFrom(request)
     last = asked.messages[-1]
     last.text = ""
     del last.parts[:]
     # No valid request has this key itself: its last turn would say nothing.
-    return chat_key(asked, tenant, target)
+    key = chat_key(asked, tenant, target)
+    return replace(key, digest=_state(b"scope" + key.digest, space).digest())
 
 
 def embed_keys(

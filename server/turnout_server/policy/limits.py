@@ -96,6 +96,19 @@ def claim_of(limits: TenantLimits, tenant: str, asked: Asked, wall_s: float) -> 
     return Claim(tuple(charges), tuple(seats), spendings, strict=limits.strict)
 
 
+def split(claim: Claim) -> tuple[Claim, Claim]:
+    """What a call takes once, and what it takes by amount: for one that takes the second in parts.
+
+    The first holds requests and seats, the second tokens and money.
+    """
+    tokens = tuple(charge for charge in claim.charges if _id(charge.key) == "tpm")
+    requests = tuple(charge for charge in claim.charges if charge not in tokens)
+    return (
+        Claim(requests, claim.seats, strict=claim.strict),
+        Claim(tokens, spendings=claim.spendings, strict=claim.strict),
+    )
+
+
 def upstream_claim(endpoint: Endpoint, key: Key | None, tokens: int) -> Claim:
     """Everything that one attempt takes of what the provider grants our key."""
     granted = endpoint.limits
@@ -132,7 +145,8 @@ def refused(refusal: Refusal, claim: Claim) -> GatewayError:
     if refusal.retry_after_s is None:
         return GatewayError(
             ErrorReason.ERROR_REASON_TOO_LARGE,
-            f"this call alone may pass the limit {name} of {limit}; lower max_output_tokens",
+            f"this call alone may pass the limit {name} of {limit}; send less, or lower"
+            " max_output_tokens",
             resource=name,
         )
     return GatewayError(

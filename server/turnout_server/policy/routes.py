@@ -31,6 +31,18 @@ class Hedge:
 
 
 @dataclass(frozen=True, slots=True)
+class Semantic:
+    """Which questions to an alias count as one: those whose vectors by `model` have a cosine of at
+    least `threshold`.
+    """
+
+    model: str
+    threshold: float = 0.95
+    tools: bool = False
+    structured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Alias:
     """A name callers use and what stands behind it."""
 
@@ -40,6 +52,7 @@ class Alias:
     mid_stream: MidStreamPolicy.ValueType = MidStreamPolicy.MID_STREAM_POLICY_FAIL
     hedge: Hedge = field(default_factory=Hedge)
     max_attempts: int = 3
+    semantic: Semantic | None = None
     direct: bool = False
     """True when the caller named `provider/model` itself."""
 

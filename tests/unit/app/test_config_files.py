@@ -7,8 +7,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from turnout_server.app.config.document import Document, read_yaml
-from turnout_server.app.config.load import check
-from turnout_server.app.config.not_yet import NOT_YET, find_not_yet
 from turnout_server.app.config.problem import ConfigError
 from turnout_server.app.config.schema import json_schema
 from turnout_server.app.settings import read_settings
@@ -71,42 +69,6 @@ def test_without_secrets_neither_keys_nor_certificates_are_asked_for(tmp_path: P
     file = tmp_path / "turnout.yaml"
     file.write_text("providers: {groq: {}}\n")
     assert read_settings(file, {}, read_secrets=False).routes.endpoints["groq"].keys == ()
-
-
-@pytest.mark.parametrize("pattern", NOT_YET)
-def test_what_is_not_built_is_refused_by_name(pattern: str) -> None:
-    documents = [
-        "server: {admin_listen: '127.0.0.1:1', metrics_listen: '127.0.0.1:2'}",
-        "providers: {openai: {limits: {rpm: 1}}}",
-        "models: {a: {targets: [openai/m], strategy: cost, mid_stream: restart}}",
-        "models: {a: {targets: [openai/m], hedge: {enabled: true}}}",
-        "cache: {mode: read_write}",
-        "limits: {tenants: {default: {rpm: 1}}}",
-        "batching: {max_batch: 2}",
-        "usage: {url: 'sqlite:///other.db'}",
-    ]
-    problems = []
-    for text in documents:
-        loaded = check(read_yaml(text, "turnout.yaml"))
-        problems += find_not_yet(loaded.document, loaded.config)
-    named = [problem for problem in problems if NOT_YET[pattern] in problem.message]
-    assert named
-    assert all(problem.where == "turnout.yaml:1" for problem in named)
-
-
-def test_naming_a_default_asks_for_nothing_that_is_missing() -> None:
-    loaded = check(
-        read_yaml("server: {workers: 1}\ncache: {mode: off}\nauth: {}\n", "turnout.yaml")
-    )
-    assert list(find_not_yet(loaded.document, loaded.config)) == []
-
-
-def test_not_yet_names_keys_that_exist() -> None:
-    from turnout_server.app.config.tree import Config
-    from turnout_server.app.config.walk import leaves
-
-    known = {path.replace("<name>", "*") for path, _, _ in leaves(Config)}
-    assert NOT_YET.keys() <= known
 
 
 def test_a_document_without_origins_names_itself() -> None:

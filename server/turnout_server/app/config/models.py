@@ -61,6 +61,22 @@ class RetryConfig(Section):
     """Attempts in all, over every target, retry and hedge."""
 
 
+class SemanticCacheConfig(Section):
+    """Answers given again to questions that are alike, where a call uses the cache."""
+
+    model: str
+    """The alias or `provider/model` that makes vectors of questions, such as `embed`."""
+
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """The cosine from which on two questions count as one."""
+
+    tools: bool = False
+    """Whether calls that may use tools are served so too."""
+
+    structured: bool = False
+    """Whether calls that want JSON are served so too."""
+
+
 def _distinct(targets: list[TargetConfig]) -> list[TargetConfig]:
     names = [target.target for target in targets]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -85,3 +101,6 @@ class AliasConfig(Section):
 
     retry: RetryConfig = RetryConfig()
     """How often a call may be tried."""
+
+    semantic_cache: SemanticCacheConfig | None = None
+    """Answers given again to questions that are alike, where a call uses the cache."""

@@ -2,10 +2,29 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from turnout_server.app.config.section import Count, SecretUrl, Section
+from turnout_server.app.config.section import Count, Reference, SecretUrl, Section, Url, refusal
 from turnout_server.app.config.units import Bytes, Seconds
+
+_REDIS = ("redis://", "rediss://", "unix://")
+
+
+def _redis(url: Reference | str) -> Reference | str:
+    if isinstance(url, str) and not url.startswith(_REDIS):
+        raise refusal("must be redis://host:6379/0, rediss://… or unix:///path")
+    return url
+
+
+def _sqlite(url: str) -> str:
+    if url.startswith("postgres"):
+        raise refusal("PostgreSQL is not built yet; use sqlite:///file")
+    if not url.startswith("sqlite:///") or url == "sqlite:///":
+        raise refusal("must be sqlite:///file, or off")
+    return url
+
+
+RedisUrl = Annotated[SecretUrl, AfterValidator(_redis)]
 
 
 class Cache(Section):
@@ -14,8 +33,12 @@ class Cache(Section):
     backend: Literal["memory", "redis"] = "memory"
     """Where answers are kept; `redis` shares them between processes."""
 
-    url: SecretUrl | None = None
+    url: RedisUrl | None = None
     """Where Redis is."""
+
+    integrity_key: Reference | None = None
+    """A secret that signs what is stored, the same for all who share a Redis; without one it is
+    made from `url`, which tells damage but nobody who may write there."""
 
     ttl: Seconds = Seconds.parse("10m")
     """How long an answer is kept."""
@@ -27,8 +50,8 @@ class Cache(Section):
     """What holds for calls that say nothing of the cache."""
 
 
-class TenantLimits(Section):
-    """What one tenant may use; what is not named is not limited."""
+class ModelLimitsConfig(Section):
+    """What may be used of one model; what is not named is not limited."""
 
     rpm: Count | None = None
     """Requests a minute."""
@@ -39,8 +62,24 @@ class TenantLimits(Section):
     concurrency: Count | None = None
     """Calls at once."""
 
+
+class TenantLimits(ModelLimitsConfig):
+    """What one tenant may use; what is not named is not limited."""
+
+    budget_usd_per_day: Annotated[float, Field(gt=0)] | None = None
+    """US dollars a day in UTC."""
+
     budget_usd_per_month: Annotated[float, Field(gt=0)] | None = None
-    """US dollars a calendar month."""
+    """US dollars a calendar month in UTC."""
+
+    unknown_price: Literal["error", "warn"] = "warn"
+    """What a budget makes of a model whose price nobody knows: refuse it, or log it."""
+
+    strict: bool = False
+    """Refuse calls while Redis is away, instead of counting in each process alone."""
+
+    models: dict[str, ModelLimitsConfig] = Field(default_factory=dict)
+    """Limits of single models besides, by the name that calls ask for; both must hold."""
 
 
 class Limits(Section):
@@ -49,18 +88,18 @@ class Limits(Section):
     backend: Literal["memory", "redis"] = "memory"
     """Where use is counted; `redis` counts over all processes."""
 
-    url: SecretUrl | None = None
+    url: RedisUrl | None = None
     """Where Redis is."""
 
     tenants: dict[str, TenantLimits] = Field(default_factory=dict)
-    """Limits by tenant; `default` holds for those that are not named."""
+    """Limits by tenant; `default` holds for those that are not named, for each on its own."""
 
 
 class Batching(Section):
     """Small embedding calls joined into one upstream."""
 
     window: Seconds = Seconds.parse("5ms")
-    """How long a call may wait for company; it never waits alone."""
+    """How long a call may wait for company; it never waits alone. `0ms` turns joining off."""
 
     max_batch: Count = 256
     """Texts that one upstream call may hold."""
@@ -69,5 +108,15 @@ class Batching(Section):
 class UsageConfig(Section):
     """The ledger of what was used."""
 
-    url: SecretUrl = "sqlite:///turnout-usage.db"
-    """The database: `sqlite:///file` or `postgresql://…`."""
+    url: Annotated[
+        Annotated[Literal["off"], Tag("off")]
+        | Annotated[Reference, Tag("reference")]
+        | Annotated[Url, AfterValidator(_sqlite), Tag("url")],
+        Discriminator(
+            lambda value: (
+                "off" if value == "off" else "url" if isinstance(value, str) else "reference"
+            )
+        ),
+    ] = "sqlite:///turnout-usage.db"
+    """The database, `sqlite:///file`; `off` keeps nothing. The default is done without, with a
+    warning, where the working directory cannot be written to."""

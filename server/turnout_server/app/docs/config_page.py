@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from turnout_server.app.config.not_yet import NOT_YET
 from turnout_server.app.config.section import Reference
 from turnout_server.app.config.tree import Config
 from turnout_server.app.config.units import Bytes, Seconds, Share
@@ -68,12 +67,6 @@ def _lines() -> Iterator[str]:
         yield ""
         rows = [row for row in _rows() if row[0].startswith((f"`{name}.", f"`{name}["))]
         yield from table(["key", "is", "default", "meaning"], rows)
-    if NOT_YET:
-        yield "## Not yet"
-        yield ""
-        yield "Known, but refused by name until what is behind them is built:"
-        yield ""
-        yield from table(["key", "waits for"], ((code(key), what) for key, what in NOT_YET.items()))
     yield "## Other variables"
     yield ""
     yield from table(["variable", "says, and is by default"], ((code(n), w) for n, w in _VARIABLES))
