@@ -20,18 +20,23 @@ from turnout_server.providers.scripted.script import Step, failure, read_script,
 
 
 class Client:
-    """Plays scripts. `open_streams` and `calls` let a test see what the router did."""
+    """Plays scripts. `open` (streams by model) and `calls` let a test see what the router did."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._options = msgspec.convert(dict(endpoint.options), Options)
-        self.open_streams = 0
+        self.open: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that are not closed yet, of all models."""
+        return self.open.total()
 
     async def chat(self, request: ChatRequest, attempt: Attempt) -> AsyncGenerator[ChatEvent, None]:
         """See Provider.chat."""
         model = attempt.target.model
         self.calls[model] += 1
-        self.open_streams += 1
+        self.open[model] += 1
         try:
             yield Receipt(provider_request_id=f"scripted-{self.calls[model]}")
             playing = _Playing(_prefill(request), self.calls[model])
@@ -40,7 +45,7 @@ class Client:
                     yield event
             yield playing.finish(request)
         finally:
-            self.open_streams -= 1
+            self.open[model] -= 1
 
     async def complete(self, request: ChatRequest, attempt: Attempt) -> ChatResponse:
         """See Provider.complete."""
@@ -51,10 +56,14 @@ class Client:
         return finish
 
     async def embed(self, shard: EmbedShard, attempt: Attempt) -> Vectors:
-        """See Provider.embed. Equal texts have equal vectors."""
+        """See Provider.embed. Equal texts have equal vectors; the vector of a text that ends in a
+        number begins with it, so that order can be checked.
+        """
         self.calls[attempt.target.model] += 1
         playing = _Playing("", self.calls[attempt.target.model])
         for step in read_script(attempt.target.model):
+            if step.verb == "refuse" and step.arguments[0] in shard.texts:
+                raise failure(step.arguments[1])
             async for _ in playing.play(step):
                 pass
         dimensions = shard.dimensions or self._options.dimensions
@@ -90,6 +99,9 @@ class _Playing:
                         await asyncio.sleep(float(gap_ms) / 1000)
                     for event in self._say(word):
                         yield event
+            case "pad", (length,):
+                for event in self._say("x" * int(length)):
+                    yield event
             case "think", (text,):
                 self._add(Part(thinking=Thinking(text=text)))
                 yield ChatResponse(thinking_delta=text, part_index=len(self._parts) - 1)
@@ -121,8 +133,8 @@ class _Playing:
                 await asyncio.Event().wait()
             case "fail", (kind, *retry_after_s):
                 raise failure(kind, *retry_after_s)
-            case "flaky", (count, kind) if self._call <= int(count):
-                raise failure(kind)
+            case "flaky", (count, kind, *retry_after_s) if self._call <= int(count):
+                raise failure(kind, *retry_after_s)
             case "cut", ():
                 raise ProviderFailure(FailureKind.ERROR, "the stream ended without a finish")
 
@@ -160,4 +172,8 @@ def _prefill(request: ChatRequest) -> str:
 def _vector(text: str, dimensions: int) -> bytes:
     seed = hashlib.shake_128(text.encode()).digest(2 * dimensions)
     numbers = (int.from_bytes(seed[i : i + 2], "little") for i in range(0, 2 * dimensions, 2))
-    return array("f", (number / 32768 - 1 for number in numbers)).tobytes()
+    vector = array("f", (number / 32768 - 1 for number in numbers))
+    *_, last = text.split() or [""]
+    if last.isdecimal():
+        vector[0] = float(last)
+    return vector.tobytes()

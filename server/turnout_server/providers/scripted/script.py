@@ -1,10 +1,11 @@
 """The language of scripts: steps joined by `|`, each a verb with its arguments.
 
     say:TEXT              one piece of text                 tokens:N@MS   N words, MS apart
-    think:TEXT            one piece of thinking             wait:MS       silence
-    call:NAME:JSON        a tool call                       hang          silence without end
-    fail:KIND[:SECONDS]   a ProviderFailure (Retry-After)   cut           an end without `finish`
-    flaky:N:KIND          fails the first N calls           finish:REASON how the answer ends (STOP)
+    think:TEXT            one piece of thinking             pad:N         one piece of N characters
+    call:NAME:JSON        a tool call                       wait:MS       silence
+    fail:KIND[:SECONDS]   a ProviderFailure (Retry-After)   hang          silence without end
+    flaky:N:KIND[:SECONDS]  fails the first N calls         cut           an end without `finish`
+    refuse:TEXT:KIND      fails to embed TEXT               finish:REASON how the answer ends (STOP)
 
 For example `tokens:20@10|fail:OVERLOADED`: a stream that breaks after twenty words.
 """
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 
-VERBS = ("say", "think", "call", "tokens", "wait", "hang", "fail", "flaky", "cut", "finish")
+VERBS = frozenset(
+    "say think call tokens pad wait hang fail flaky refuse cut finish".split()  # noqa: SIM905  as words
+)
 
 
 @dataclass(frozen=True, slots=True)
