@@ -37,6 +37,12 @@ class Seen(Observer):
     def ended(self, call: Call, record: CallRecord) -> None:
         self.calls.append(record)
 
+    def forget(self) -> None:
+        """Start anew."""
+        self.accepted_calls.clear()
+        self.attempts.clear()
+        self.calls.clear()
+
     def text(self) -> str:
         """All that a log of these records could say."""
         failures = [f"{record.failure} {record.provider_request_id}" for record in self.attempts]

@@ -274,7 +274,7 @@ async def open_stage(
             assert (await stage.ask(provider)).code == "OK"
         upstream.forget()
         spare.forget()
-        sinks.seen.attempts.clear()
+        sinks.seen.forget()
         async with Invariants(stage.probes(), canaries=CANARIES) as stage.invariants:
             stage.invariants.baseline()
             yield stage
