@@ -51,6 +51,11 @@ class Rule:
     trips_breaker: bool = False
     key: KeyFate = KeyFate.KEPT
 
+    @property
+    def is_final(self) -> bool:
+        """Whether no other try could fare better."""
+        return not (self.retry or self.fall_back)
+
 
 _R = ErrorReason
 RULES: dict[FailureKind, Rule] = {

@@ -6,6 +6,7 @@ the caller sees nothing of it; after it, this file is done.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -70,7 +71,6 @@ class Acquiring(Generic[T]):
         self._tried = tried
         self._clock = clock
         self._rivals = rivals
-        self._won = False
 
     async def steps(
         self, failure: ProviderFailure | None = None
@@ -141,17 +141,11 @@ class Acquiring(Generic[T]):
             await running.end(AttemptOutcome.FAILED, failure)
             raise
         except BaseException:
-            lost = AttemptOutcome.HEDGE_LOST if self._won else AttemptOutcome.CANCELLED
-            await running.end(lost)
+            await running.end(AttemptOutcome.CANCELLED)
             raise
 
     async def _race(self, running: Running[T], rivals: Rivals) -> Committed[T]:
-        """Wait for the first of two: the rival begins when the first has been silent too long.
-
-        The plan is told of a failure only when nobody is left in the race: told of the older
-        attempt's while the younger still runs, it would retry the wrong target.
-        """
-        self._won = False
+        """Wait for the first of two: the rival begins when the first has been silent too long."""
         racing = {asyncio.create_task(self._first(running)): running}
         try:
             done, _ = await asyncio.wait(racing, timeout=rivals.delay_s)
@@ -160,33 +154,55 @@ class Acquiring(Generic[T]):
                 if ticket is not None:
                     rival = self._begin(ticket)
                     racing[asyncio.create_task(self._first(rival))] = rival
-            return await self._winner(racing)
-        finally:
-            await self._drop(racing)
+            winner = await _winner(racing)
+            losers = {task: lost for task, lost in racing.items() if task is not winner}
+            await _hang_up(losers, AttemptOutcome.HEDGE_LOST)
+            return winner.result()
+        except BaseException:
+            # Nobody has won, or the caller left while the loser was being dropped.
+            await _hang_up(racing, AttemptOutcome.CANCELLED)
+            raise
 
-    async def _winner(self, racing: dict[asyncio.Task[Committed[T]], Running[T]]) -> Committed[T]:
-        last_failure: ProviderFailure | None = None
-        while racing:
-            done, _ = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                try:
-                    committed = task.result()
-                except ProviderFailure as failure:
-                    del racing[task]
-                    last_failure = failure
-                    continue
-                del racing[task]
-                self._won = True
-                return committed
-        assert last_failure is not None
-        raise last_failure
 
-    @staticmethod
-    async def _drop(racing: dict[asyncio.Task[Committed[T]], Running[T]]) -> None:
-        """End whoever is still racing: the loser, or everybody when the caller has left."""
-        for task in racing:
-            task.cancel()
+Racing = dict[asyncio.Task[Committed[T]], Running[T]]
+"""Who is in a race, in the order in which they began."""
+
+
+async def _winner(racing: Racing[T]) -> asyncio.Task[Committed[T]]:
+    """The first to speak; raises the failure that the plan is to be told when nobody did.
+
+    That is the youngest attempt's, which the plan stands at: told of an older one's it would retry
+    the wrong target. But a failure after which nothing may be tried is one whoever met it.
+    """
+    failures: dict[asyncio.Task[Committed[T]], ProviderFailure] = {}
+    while waiting := [task for task in racing if task not in failures]:
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            failure = task.exception()
+            if not isinstance(failure, ProviderFailure):
+                return task
+            failures[task] = failure
+    told = [failures[task] for task in racing]
+    raise next((failure for failure in told if failure.rule.is_final), told[-1])
+
+
+async def _hang_up(racing: Racing[T], outcome: AttemptOutcome) -> None:
+    """Settle at once and then close, each of them: who waits here may be cancelled once more."""
+    async with AsyncExitStack() as closing:
         for task, running in racing.items():
-            (outcome,) = await asyncio.gather(task, return_exceptions=True)
-            if isinstance(outcome, Committed):
-                await running.end(AttemptOutcome.HEDGE_LOST)
+            task.cancel()
+            running.settle(outcome)
+            closing.push_async_callback(_close, task, running, outcome)
+
+
+async def _close(
+    task: asyncio.Task[Committed[T]], running: Running[T], outcome: AttemptOutcome
+) -> None:
+    try:
+        await asyncio.wait([task])
+    finally:
+        # A task that is not done yet is just closing its stream itself.
+        if task.done():
+            await running.end(outcome)
+            if not task.cancelled():
+                task.exception()

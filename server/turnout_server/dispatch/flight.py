@@ -47,7 +47,9 @@ class Flights:
         flight = self._under_way.get(key)
         leader = flight is None
         if flight is None:
-            flight = Flight(open_answer, watch.aside(deadline), lambda: self._land(key))
+            flight = Flight(
+                open_answer, watch.aside(deadline), lambda ended: self._land(key, ended)
+            )
             self._under_way[key] = flight
             self._tasks.add(flight.task)
             flight.task.add_done_callback(self._tasks.discard)
@@ -61,14 +63,16 @@ class Flights:
     def __len__(self) -> int:
         return len(self._under_way)
 
-    def _land(self, key: bytes) -> None:
-        self._under_way.pop(key, None)
+    def _land(self, key: bytes, flight: "Flight") -> None:
+        # Who was left by all is closed while another may have begun in its place.
+        if self._under_way.get(key) is flight:
+            del self._under_way[key]
 
 
 class Flight:
     """One shared answer. What it costs is booked to one caller: the first who is still there."""
 
-    def __init__(self, open_answer: Open, watch: Watch, on_end: Callable[[], None]) -> None:
+    def __init__(self, open_answer: Open, watch: Watch, on_end: Callable[["Flight"], None]) -> None:
         self._open = open_answer
         self._watch = watch
         self._on_end = on_end
@@ -102,10 +106,16 @@ class Flight:
             self._members.remove(member)
         if self._members or self._over:
             return
-        self._on_end()
+        self._on_end(self)
         self.task.cancel()
-        await asyncio.wait([self.task])
-        self._charge(member)
+        try:
+            await asyncio.wait([self.task])
+        except asyncio.CancelledError:
+            # A deadline strikes twice, once here and once in grpc; the bill is known at the end.
+            await asyncio.wait([self.task])
+            raise
+        finally:
+            self._charge(member)
 
     async def _run(self) -> None:
         events = self._open(self._watch)
@@ -131,7 +141,7 @@ class Flight:
         if self._over:
             return
         self._over = True
-        self._on_end()
+        self._on_end(self)
         if self._members:
             self._charge(self._members[0])
 

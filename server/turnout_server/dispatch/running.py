@@ -86,16 +86,23 @@ class Running(Generic[T]):
             ) from None
         raise ProviderFailure(FailureKind.ERROR, "the stream ended without a terminal event")
 
-    async def end(self, outcome: AttemptOutcome, failure: ProviderFailure | None = None) -> None:
-        """Hang up, free what the attempt held and tell observers; a second call does nothing.
+    def settle(self, outcome: AttemptOutcome, failure: ProviderFailure | None = None) -> None:
+        """Free what the attempt held and tell observers; the first outcome counts.
 
-        Books first and closes after, so that a cancel while closing loses nothing.
+        The stream stays open: `end` must follow.
         """
         if self._over:
             return
         self._over = True
-        self._settle(outcome, failure)
+        self._give_back(outcome, failure)
         self._watch.attempt_ended(self._record(outcome, failure))
+
+    async def end(self, outcome: AttemptOutcome, failure: ProviderFailure | None = None) -> None:
+        """Settle and hang up; a second call does nothing.
+
+        It settles first, so that a cancel while closing loses nothing.
+        """
+        self.settle(outcome, failure)
         await self._events.aclose()
 
     def spent(self) -> Usage:
@@ -153,7 +160,7 @@ class Running(Generic[T]):
             receipt.usage or self.receipt.usage,
         )
 
-    def _settle(self, outcome: AttemptOutcome, failure: ProviderFailure | None) -> None:
+    def _give_back(self, outcome: AttemptOutcome, failure: ProviderFailure | None) -> None:
         now = self._clock.monotonic()
         if outcome is AttemptOutcome.OK:
             self.ticket.succeed(now)

@@ -23,11 +23,14 @@ WORDS = [f"w{i} " for i in range(20)]
 class Upstream:
     """Opens answers and counts them."""
 
-    def __init__(self, gap_s: float = 0.0, error_at: int | None = None) -> None:
+    def __init__(
+        self, gap_s: float = 0.0, error_at: int | None = None, close_s: float = 0.0
+    ) -> None:
         self.opened = 0
         self.open_now = 0
         self._gap_s = gap_s
         self._error_at = error_at
+        self._close_s = close_s
 
     async def open(self, watch: Watch) -> AsyncGenerator[ChatResponse, None]:
         self.opened += 1
@@ -42,6 +45,7 @@ class Upstream:
             # As an Answer does: booked before `finish` is told, and on every other way out.
             self.open_now -= 1
             add_usage(watch.usage, Usage(output_tokens=20))
+            await asyncio.sleep(self._close_s)
         yield ChatResponse(finish=Finish())
 
 
@@ -134,3 +138,16 @@ async def test_a_lone_slow_reader_holds_the_upstream_back() -> None:
         for _ in range(5000):
             await asyncio.sleep(0)
         assert made < 1100
+
+
+async def test_a_flight_that_all_have_left_does_not_end_the_one_begun_in_its_place() -> None:
+    flights, upstream = Flights(), Upstream(gap_s=0.01, close_s=0.01)
+    left = asyncio.create_task(read(flights, upstream, watch()))
+    await asyncio.sleep(0.015)
+    left.cancel()
+    await asyncio.sleep(0)
+    begun = asyncio.create_task(read(flights, upstream, watch()))
+    await asyncio.sleep(0.015)
+    joined = asyncio.create_task(read(flights, upstream, watch()))
+    assert await begun == await joined == "".join(WORDS)
+    assert upstream.opened == 2
