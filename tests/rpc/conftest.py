@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.redis.conftest import own_server, redis_server, shared_server
 from tests.rpc.serving import Serving, serve
+
+__all__ = ["own_server", "redis_server", "serving", "shared_server"]
 
 
 @pytest.fixture

@@ -127,11 +127,13 @@ async def serve(
     *,
     environ: Mapping[str, str] | None = None,
     credentials: grpc.ChannelCredentials | None = None,
+    adapt: Callable[[Settings], Settings] = lambda settings: settings,
     **server: object,
 ) -> AsyncIterator[Serving]:
     """Start a gateway from YAML on a free port; it is stopped at the end.
 
-    Its ledger lies in `folder`. With `credentials` the channel speaks TLS, to `localhost`.
+    Its ledger lies in `folder`. `adapt` changes what was read. With `credentials` the channel
+    speaks TLS, to `localhost`.
     """
     file = folder / "turnout.yaml"
     section = {"listen": "127.0.0.1:0", "drain_grace": "1s", **server}
@@ -140,7 +142,7 @@ async def serve(
     seen = Seen()
 
     def read() -> Settings:
-        return read_settings(file, environ or {})
+        return adapt(read_settings(file, environ or {}))
 
     gateway = Gateway(read(), [seen], read=read)
     await gateway.start()
