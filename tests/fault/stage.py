@@ -42,6 +42,7 @@ DEFAULT_TEXT = "".join(answer(12))
 """What a good script says when nothing else is asked."""
 
 Config = dict[str, Any]
+Metadata = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
@@ -105,9 +106,12 @@ class Stage:
     calls: CallLog
     config: Config
     folder: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
     unsent_attempts: int = 0
     settle_within_s: float = 3.0
     max_rss_growth_bytes: int = 32 * MIB
+    is_stopped: bool = False
+    metadata: Metadata = ()
     invariants: Invariants = field(init=False)
 
     @property
@@ -122,12 +126,12 @@ class Stage:
 
     async def ask(self, provider: str, script: str = "ok", **options: Any) -> Told:
         """One streamed chat; `options` as for `request`, `timeout` and `metadata` as for gRPC."""
-        call_options = _call_options(options)
+        call_options = self._call_options(options)
         return await self.send(self.request(provider, script, **options), **call_options)
 
     async def complete(self, provider: str, script: str = "ok", **options: Any) -> Told:
         """One unary chat."""
-        call_options = _call_options(options)
+        call_options = self._call_options(options)
         request = self.request(provider, script, **options)
         told, began = Told(), time.monotonic()
         with self._logged(told):
@@ -139,7 +143,7 @@ class Stage:
         """One streamed chat, of a request made elsewhere."""
         told, began = Told(), time.monotonic()
         with self._logged(told):
-            async for event in self.chat.Chat(request, **{"timeout": 20, **call_options}):
+            async for event in self.chat.Chat(request, **self._call_options(call_options)):
                 told.events.append(event)
         told.took_s = time.monotonic() - began
         return told
@@ -179,6 +183,8 @@ class Stage:
 
     async def normal_request(self) -> None:
         """What works on every wire whatever happened before, the spare provider helping."""
+        if self.is_stopped:
+            return
         for provider in WIRES:
             told = await self.ask(provider, "ok", spare=True)
             assert (told.code, told.text) == ("OK", DEFAULT_TEXT), told
@@ -187,7 +193,15 @@ class Stage:
         """Take the same configuration with these sections changed into use."""
         file = self.folder / "turnout.yaml"
         file.write_text(json.dumps(self.config | changes))
-        await self.gateway.apply(read_settings(file, KEYS))
+        await self.gateway.apply(read_settings(file, self.environ))
+
+    async def drain(self, grace_s: float) -> None:
+        """End the gateway as a signal would; no normal request can follow."""
+        self.is_stopped = True
+        gateway = self.gateway
+        await gateway._server.drain(
+            gateway.admission, gateway._calls, lame_duck_s=0, grace_s=grace_s
+        )
 
     def probes(self) -> Probes:
         """What the invariants read."""
@@ -198,6 +212,7 @@ class Stage:
             upstream_active=lambda: sum(server.active_requests for server in servers),
             pooled_descriptors=lambda: 2 * sum(server.open_connections for server in servers),
             permits_held=self.gateway.in_flight,
+            flights_open=lambda: self.gateway._chat.flights,
             reservations_made=lambda: len(seen.accepted_calls),
             reservations_settled=lambda: len(seen.calls),
             ledger_total=lambda: sum(_tokens(record) for record in seen.calls),
@@ -209,6 +224,12 @@ class Stage:
             sinks=self.sinks.texts,
             normal_request=self.normal_request,
         )
+
+    def _call_options(self, options: Config) -> Config:
+        """Take gRPC's own options out of `options`, or the usual ones."""
+        names = [name for name in ("timeout", "metadata") if name in options]
+        given = {name: options.pop(name) for name in names}
+        return {"timeout": 20, "metadata": self.metadata, **given}
 
     def _logged(self, told: Told) -> "_Logged":
         return _Logged(self.calls, told)
@@ -244,13 +265,17 @@ async def open_stage(
     providers: Mapping[str, Config] = {},
     models: Mapping[str, Config] = {},
     server: Mapping[str, Any] = {},
+    sections: Mapping[str, Any] = {},
+    environ: Mapping[str, str] = {},
+    metadata: Metadata = (),
     timeouts: Mapping[str, Any] = {},
     keys: tuple[str, ...] = ("STAGE_KEY_A",),
     channel_options: tuple[tuple[str, Any], ...] = (),
 ) -> AsyncIterator[Stage]:
     """Set the stage; `providers` and `models` are added to it, the rest changes what stands there.
 
-    `timeouts` are those of `openai` and `anthropic`.
+    `timeouts` are those of `openai` and `anthropic`, `sections` other sections of the configuration;
+    every call has `metadata` unless it brings its own.
     """
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(FaultServer(canary=UPSTREAM_CANARY))
@@ -260,16 +285,19 @@ async def open_stage(
         config["server"] |= server
         config["providers"] |= providers
         config["models"] |= models
+        config |= {"usage": {"url": f"sqlite:///{folder}/usage.db"}, **sections}
         config["usage"] = {"url": "off"}
         file = folder / "turnout.yaml"
         file.write_text(json.dumps(config))
-        gateway = Gateway(read_settings(file, KEYS), sinks.observers)
+        environ = {**KEYS, **environ}
+        gateway = Gateway(read_settings(file, environ), sinks.observers)
         await gateway.start()
         stack.push_async_callback(gateway.stop, lame_duck_s=0)
         await stack.enter_async_context(kept_running(gateway))
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}", options=channel_options)
         await stack.enter_async_context(channel)
-        stage = Stage(gateway, channel, upstream, spare, sinks, CallLog(), config, folder)
+        stage = Stage(gateway, channel, upstream, spare, sinks, CallLog(), config, folder, environ)
+        stage.metadata = metadata
         for provider in (*WIRES, "spare"):
             assert (await stage.ask(provider)).code == "OK"
         upstream.forget()
@@ -314,12 +342,6 @@ def _config(
         },
         "models": {"stage": {"targets": ["openai/fault:ok", "spare/fault:ok"]}},
     }
-
-
-def _call_options(options: Config) -> Config:
-    """Take gRPC's own options out of `options`."""
-    names = [name for name in ("timeout", "metadata") if name in options]
-    return {"timeout": 20, **{name: options.pop(name) for name in names}}
 
 
 def _tokens(record: Any) -> int:

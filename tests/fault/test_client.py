@@ -468,6 +468,39 @@ async def test_an_unknown_method_is_unimplemented(stage: Stage, method: str) -> 
     assert (await ask_raw(stage, b"", method)).code == "UNIMPLEMENTED"
 
 
+@pytest.mark.row(87)
+async def test_an_idempotency_key_sent_again_is_given_the_same_reply(
+    stage: Stage, wire: str
+) -> None:
+    once = (("idempotency-key", "once"),)
+    for call in (stage.ask, stage.complete):
+        told = [await call(wire, metadata=once) for _ in range(3)]
+        assert {one.text for one in told} == {DEFAULT_TEXT}
+    assert len(stage.upstream.requests) == 2, "one for each method"
+    other = await stage.ask(wire, metadata=once, temperature=0.5)
+    assert other.outcome == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+@pytest.mark.row(87)
+async def test_an_idempotency_key_under_way_is_not_begun_twice(stage: Stage, wire: str) -> None:
+    once = (("idempotency-key", "once"),)
+    script = "ok~first_ms=200"
+    first = asyncio.ensure_future(stage.ask(wire, script, metadata=once))
+    await stage.upstream.wait_for_requests(1)
+    second = await stage.ask(wire, script, metadata=once)
+    assert second.outcome == ("ABORTED", "DUPLICATE_REQUEST")
+    assert (await first).text == DEFAULT_TEXT
+    assert len(stage.upstream.requests) == 1
+
+
+@pytest.mark.row(87)
+async def test_a_failed_call_does_not_use_its_idempotency_key_up(stage: Stage, wire: str) -> None:
+    once = (("idempotency-key", "once"),)
+    stage.upstream.queue.extend(["400", "ok"])
+    assert (await stage.ask(wire, metadata=once)).code == "INVALID_ARGUMENT"
+    assert (await stage.ask(wire, metadata=once)).text == DEFAULT_TEXT
+
+
 # ---------------------------------------------------------------- the transport under attack
 
 

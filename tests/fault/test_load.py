@@ -10,15 +10,18 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
 from turnout.v1 import embed_service_pb2 as embed_pb
 from turnout.v1.chat_service_pb2_grpc import ChatServiceStub
 from turnout.v1.embed_service_pb2_grpc import EmbedServiceStub
+from turnout.v1.routing_pb2 import CacheMode, CacheOptions
 
 from tests.fault.conftest import Figures, OpenStage
 from tests.fault.invariants import MIB
 from tests.fault.soak import report, soak
 from tests.fault.stage import DEFAULT_TEXT, Stage
 from tests.fault.upstream import TcpProxy
+from tests.rpc import tenants
 from tests.rpc.serving import failed
 from turnout_server.policy.breaker import Breaker, BreakerSettings, CircuitState
 
@@ -77,6 +80,75 @@ async def test_beyond_the_limit_callers_are_refused_at_once_with_a_pushback(
     assert len(stage.upstream.requests) == 10
     for call in hung:
         call.cancel()
+
+
+KEPT = CacheOptions(mode=CacheMode.CACHE_MODE_READ_WRITE)
+
+
+@pytest.mark.row(119)
+async def test_a_herd_on_one_question_asks_upstream_once(
+    stage: Stage, wire: str, figures: Figures
+) -> None:
+    script = "ok~first_ms=150"
+    told = await asyncio.gather(*(stage.ask(wire, script, cache=KEPT) for _ in range(100)))
+    assert {one.text for one in told} == {DEFAULT_TEXT}
+    figures.add(f"{wire}: 100 equal calls at once, {len(stage.upstream.requests)} upstream call")
+    assert len(stage.upstream.requests) == 1
+    assert (await stage.ask(wire, script, cache=KEPT)).text == DEFAULT_TEXT
+    assert len(stage.upstream.requests) == 1, "and from then on it is known"
+
+
+@pytest.mark.row(119)
+async def test_a_leader_who_leaves_takes_nobody_along(stage: Stage, wire: str) -> None:
+    script = "ok~first_ms=150"
+    leader = asyncio.ensure_future(stage.ask(wire, script, cache=KEPT))
+    await stage.upstream.wait_for_requests(1)
+    others = [asyncio.ensure_future(stage.ask(wire, script, cache=KEPT)) for _ in range(20)]
+    await asyncio.sleep(0.05)
+    leader.cancel()
+    assert {(await other).text for other in others} == {DEFAULT_TEXT}
+    assert len(stage.upstream.requests) <= 2
+
+
+@pytest.mark.row(119)
+async def test_a_failure_is_shared_by_those_who_wait_for_it(stage: Stage, wire: str) -> None:
+    script, once = "500~head_ms=150", {"max_attempts": 1}
+    told = await asyncio.gather(
+        *(stage.ask(wire, script, cache=KEPT, routing=once) for _ in range(50))
+    )
+    assert {one.outcome for one in told} == {("UNAVAILABLE", "PROVIDER_ERROR")}
+    assert len(stage.upstream.requests) <= 2
+
+
+@pytest.mark.row(35, 119)
+async def test_a_broken_answer_is_kept_for_nobody(stage: Stage, wire: str) -> None:
+    for number in range(2):
+        told = await stage.ask(wire, "nodone~at=5", cache=KEPT)
+        assert told.outcome == ("ABORTED", "STREAM_INTERRUPTED")
+        assert len(stage.upstream.requests) == number + 1
+
+
+@pytest.mark.row(73)
+async def test_a_tenant_over_its_limit_is_told_when_and_others_are_not_touched(
+    set_stage: OpenStage, tmp_path: Path, wire: str
+) -> None:
+    auth = yaml.safe_load(tenants.auth(tmp_path))
+    stage = await set_stage(
+        sections={**auth, "limits": {"tenants": {"busy": {"rpm": 5}}}},
+        environ={"PEPPER": tenants.PEPPER},
+        metadata=tenants.tenant("quiet"),
+    )
+    busy = tenants.tenant("busy")
+    told = await asyncio.gather(*(stage.ask(wire, metadata=busy) for _ in range(40)))
+    refused = [one for one in told if one.code != "OK"]
+    assert len(told) - len(refused) == 5
+    for one in refused:
+        assert one.outcome == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
+        assert one.told_of.pushback_ms > 0
+        assert one.told_of.detail.retry_delay.ToNanoseconds() > 0
+    assert len(stage.upstream.requests) == 5
+    others = await asyncio.gather(*(stage.ask(wire) for _ in range(20)))
+    assert {one.code for one in others} == {"OK"}
 
 
 @pytest.mark.row(121)
