@@ -318,3 +318,10 @@ async def test_a_caller_who_leaves_a_race_closes_both(tmp_path: Path) -> None:
         call.cancel()
         await serving.idle()
         assert [r.outcome for r in serving.seen.attempts] == ["cancelled", "cancelled"]
+
+
+@pytest.mark.parametrize("model", ["say:señal 路", "say:two\nlines"])
+async def test_a_model_whose_name_is_no_header_is_answered(serving: Serving, model: str) -> None:
+    events = await serving.ask(chat(f"first/{model}"))
+    assert text_of(events) == model.removeprefix("say:")
+    assert (await serving.chat.CompleteChat(chat(f"first/{model}"))).text == text_of(events)

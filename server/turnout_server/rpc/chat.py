@@ -60,15 +60,15 @@ class ChatService(ChatServiceServicer):
     async def _write(self, request: ChatRequest, context: Context, watch: Watch) -> Finish:
         allow_fallbacks(request, watch)
         progress = request.stream.progress
-        finish, opened = Finish(), False
-        with StreamWriter(context) as writer:
+        finish = Finish()
+        with StreamWriter(context, headers_of(Route(), watch)) as writer:
             async with aclosing(self._chat.stream(request, watch)) as events:
                 async for event in events:
                     kind = event.WhichOneof("event")
-                    if not opened and (progress or kind == "route"):
-                        opened = True
-                        await context.send_initial_metadata(headers_of(event.route, watch))
-                    if progress or kind not in _PROGRESS:
+                    told = progress or kind not in _PROGRESS
+                    if kind == "route" or (told and kind == "attempt_failed"):
+                        await writer.open(headers_of(event.route, watch))
+                    if told:
                         await writer.write(event)
                     if kind == "finish":
                         finish = event.finish

@@ -85,13 +85,13 @@ class EmbedService:
         allow_fallbacks(options, watch)
         headers_sent = False
         # The contract has no heartbeat for this stream: a caller who sends nothing gets nothing.
-        with StreamWriter(context, heartbeat_after_s=math.inf) as writer:
+        with StreamWriter(context, (), heartbeat_after_s=math.inf) as writer:
 
             async def write(response: EmbedStreamResponseTwin) -> None:
                 nonlocal headers_sent
                 if not headers_sent:
                     headers_sent = True
-                    await context.send_initial_metadata(headers_of(watch.route, watch))
+                    await writer.open(headers_of(watch.route, watch))
                 await writer.write(response)
 
             await self._embed.stream(options, _items(requests), write, watch)
