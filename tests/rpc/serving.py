@@ -57,6 +57,7 @@ class Failed:
     detail: ErrorDetail = field(default_factory=ErrorDetail)
     bad_request: error_details_pb2.BadRequest = field(default_factory=error_details_pb2.BadRequest)
     info: error_details_pb2.ErrorInfo = field(default_factory=error_details_pb2.ErrorInfo)
+    quota: error_details_pb2.QuotaFailure = field(default_factory=error_details_pb2.QuotaFailure)
 
     @property
     def reason(self) -> str:
@@ -73,7 +74,7 @@ def failed(error: grpc.aio.AioRpcError, events: list[ChatResponse] | None = None
     raw = trailers.get("grpc-status-details-bin")
     if raw:
         for detail in status_pb2.Status.FromString(raw).details:
-            for message in (told.detail, told.bad_request, told.info):
+            for message in (told.detail, told.bad_request, told.info, told.quota):
                 detail.Unpack(message)
     return told
 
