@@ -8,6 +8,7 @@ from turnout_server.app.config.document import Document
 from turnout_server.app.config.environment import environment
 from turnout_server.app.config.problem import Problem
 from turnout_server.app.config.section import Reference
+from turnout_server.app.config.stores import REDIS
 from turnout_server.app.config.tree import Config
 from turnout_server.core.target import Secret
 from turnout_server.providers.keys import MissingSecret, read_secret
@@ -58,14 +59,22 @@ def find_url_problems(
             yield document.problem((name, "backend"), message)
     for name, url in _urls(config):
         try:
-            read_url(url, environ)
+            found = read_url(url, environ)
         except MissingSecret as missing:
             yield document.problem((name, "url"), str(missing))
+        else:
+            if name != "usage" and not found.startswith(REDIS):
+                message = f"{_named(url)} leads to no address of Redis, which begins with redis://"
+                yield document.problem((name, "url"), message)
     if (key := config.cache.integrity_key) is not None:
         try:
             read_secret(key.secret_ref, environ)
         except MissingSecret as missing:
             yield document.problem(("cache", "integrity_key"), str(missing))
+
+
+def _named(url: Reference | str) -> str:
+    return url if isinstance(url, str) else str(url.secret_ref)
 
 
 def url_files(config: Config) -> Iterator[Path]:

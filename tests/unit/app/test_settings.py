@@ -130,6 +130,17 @@ def test_an_address_behind_a_reference_must_be_there() -> None:
     ]
 
 
+def test_an_address_behind_a_reference_must_be_one_of_redis() -> None:
+    loaded = check(read_yaml("limits: {backend: redis, url: {env: REDIS_URL}}", "turnout.yaml"))
+    environ = {"REDIS_URL": "https://user:canary@host"}
+    assert [
+        str(problem) for problem in find_url_problems(loaded.config, loaded.document, environ)
+    ] == [
+        "turnout.yaml:1: limits.url: env:REDIS_URL leads to no address of Redis, which begins with"
+        " redis://"
+    ]
+
+
 def test_an_address_is_read_through_its_reference() -> None:
     url = check(read_yaml("cache: {url: {env: REDIS_URL}}", "turnout.yaml")).config.cache.url
     assert url is not None

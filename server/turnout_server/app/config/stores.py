@@ -4,19 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from turnout_server.app.config.section import Count, Reference, SecretUrl, Section, Url, refusal
+from turnout_server.app.config.section import Count, Reference, SecretUrl, Section, refusal
 from turnout_server.app.config.units import Bytes, Seconds
 
-_REDIS = ("redis://", "rediss://", "unix://")
+REDIS = ("redis://", "rediss://", "unix://")
+"""How an address of Redis begins."""
 
 
 def _redis(url: Reference | str) -> Reference | str:
-    if isinstance(url, str) and not url.startswith(_REDIS):
+    if isinstance(url, str) and not url.startswith(REDIS):
         raise refusal("must be redis://host:6379/0, rediss://… or unix:///path")
     return url
 
 
-def _sqlite(url: str) -> str:
+def _ledger(url: str) -> str:
+    if url == "off":
+        return url
     if url.startswith("postgres"):
         raise refusal("PostgreSQL is not built yet; use sqlite:///file")
     if not url.startswith("sqlite:///") or url == "sqlite:///":
@@ -25,6 +28,10 @@ def _sqlite(url: str) -> str:
 
 
 RedisUrl = Annotated[SecretUrl, AfterValidator(_redis)]
+LedgerUrl = Annotated[
+    Annotated[Reference, Tag("reference")] | Annotated[str, AfterValidator(_ledger), Tag("url")],
+    Discriminator(lambda value: "url" if isinstance(value, str) else "reference"),
+]
 
 
 class Cache(Section):
@@ -108,15 +115,6 @@ class Batching(Section):
 class UsageConfig(Section):
     """The ledger of what was used."""
 
-    url: Annotated[
-        Annotated[Literal["off"], Tag("off")]
-        | Annotated[Reference, Tag("reference")]
-        | Annotated[Url, AfterValidator(_sqlite), Tag("url")],
-        Discriminator(
-            lambda value: (
-                "off" if value == "off" else "url" if isinstance(value, str) else "reference"
-            )
-        ),
-    ] = "sqlite:///turnout-usage.db"
+    url: LedgerUrl = "sqlite:///turnout-usage.db"
     """The database, `sqlite:///file`; `off` keeps nothing. The default is done without, with a
     warning, where the working directory cannot be written to."""
