@@ -64,8 +64,18 @@ bench: setup ## Measure what a call and a token cost the server; ARGS="--help" l
 
 # ------------------------------------------------------------------------------ tests
 
+.PHONY: redis
+redis: ## Install redis-server for the tests, which start it on ports of their own, if it is not there
+	@command -v redis-server > /dev/null || { \
+	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
+	    echo "the tests need redis-server on the PATH: apt-get install redis-server" >&2; exit 1; fi; \
+	  echo "redis: installing redis-server"; \
+	  install="apt-get install --yes --quiet=2 --no-install-recommends redis-server"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  $$install > /dev/null || { apt-get update --quiet=2 && $$install > /dev/null; }; }
+
 .PHONY: test
-test: setup models ## Run every test; ARGS="-k name" narrows
+test: setup models redis ## Run every test; ARGS="-k name" narrows
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-faults

@@ -136,8 +136,10 @@ def test_an_address_behind_a_reference_must_be_one_of_redis() -> None:
     assert [
         str(problem) for problem in find_url_problems(loaded.config, loaded.document, environ)
     ] == [
-        "turnout.yaml:1: limits.url: env:REDIS_URL leads to no address of Redis, which begins with"
-        " redis://"
+        (
+            "turnout.yaml:1: limits.url: env:REDIS_URL leads to no address of Redis, which begins"
+            " with redis://"
+        )
     ]
 
 
