@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 SETTLE_S = 5.0
 """How long an answer waits for the calls asked about to end."""
+APPEAR_S = 0.3
+"""How long it waits for one that is not known: not all are seen by a real gateway's observers."""
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class SeenCall:
     unanswered_items_at_most: int = 0
     ended_ms: float | None = None
     outcome: str = "open"
+    upstreams_open: int = 0
+    """Streams to a provider that the call still holds; the scripted server has none."""
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ class Report:
                 started_ms=time.monotonic() * 1000,
             )
             earlier.append(call)
+            self._changed.notify_all()
         return call
 
     def end(self, call: SeenCall, outcome: str) -> None:
@@ -64,12 +69,13 @@ class Report:
     def settled(self, request_id: str) -> list[SeenCall]:
         """The calls of this id, once all have ended or SETTLE_S have passed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended(request_id), SETTLE_S)
-            return list(self._calls.get(request_id, ()))
-
-    def _ended(self, request_id: str) -> bool:
-        calls = self._calls.get(request_id, [])
-        return bool(calls) and all(call.ended_ms is not None for call in calls)
+            if not self._changed.wait_for(lambda: request_id in self._calls, APPEAR_S):
+                return []
+            calls = self._calls[request_id]
+            self._changed.wait_for(
+                lambda: all(call.ended_ms is not None for call in calls), SETTLE_S
+            )
+            return list(calls)
 
 
 def serve(report: Report) -> ThreadingHTTPServer:
@@ -97,3 +103,8 @@ def serve(report: Report) -> ThreadingHTTPServer:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+def url_of(server: ThreadingHTTPServer) -> str:
+    """Where a report is asked for."""
+    return f"http://127.0.0.1:{server.server_address[1]}"

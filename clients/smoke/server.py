@@ -3,13 +3,11 @@
 python clients/smoke/server.py --port-file FILE [--with-parent]
 """
 
-import argparse
 import asyncio
 import json
-import signal
 import sys
-import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from turnout.v1 import (  # noqa: E402
 import report  # noqa: E402
 from embeddings import embed, embed_stream  # noqa: E402
 from failures import fail  # noqa: E402
+from ready import Ready, serve  # noqa: E402
 
 Context = grpc.aio.ServicerContext[Any, Any]
 API_KEY = "smoke-key"
@@ -163,7 +162,8 @@ def _has_deadline(context: Context) -> bool:
     return remaining_s is not None and remaining_s < 30 * 24 * 3600
 
 
-async def _serve(port_file: Path, until: Callable[[], Awaitable[object]]) -> None:
+@asynccontextmanager
+async def _open(_: Path) -> AsyncIterator[Ready]:
     cases = json.loads((HERE / "cases.json").read_text("utf-8"))["cases"]
     seen = report.Report()
     player = Player(cases, seen)
@@ -184,39 +184,14 @@ async def _serve(port_file: Path, until: Callable[[], Awaitable[object]]) -> Non
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     http = report.serve(seen)
-    ready = {
+    yield {
         "address": f"127.0.0.1:{port}",
-        "report": f"http://127.0.0.1:{http.server_address[1]}",
+        "report": report.url_of(http),
         "api_key": API_KEY,
     }
-    written = port_file.with_suffix(".part")
-    written.write_text(json.dumps(ready), "utf-8")
-    written.replace(port_file)  # whoever waits for the file finds it whole
-    await until()
     http.shutdown()
     await server.stop(grace=0.2)
 
 
-async def _main() -> None:
-    parser = argparse.ArgumentParser(description="Answer turnout.v1 as cases.json scripts it.")
-    parser.add_argument("--port-file", type=Path, required=True, help="where to say the addresses")
-    parser.add_argument(
-        "--with-parent", action="store_true", help="end when standard input is closed"
-    )
-    given = parser.parse_args()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if given.with_parent:
-
-        def watch_parent() -> None:
-            sys.stdin.buffer.read()
-            loop.call_soon_threadsafe(stop.set)
-
-        threading.Thread(target=watch_parent, daemon=True).start()
-    await _serve(given.port_file, stop.wait)
-
-
 if __name__ == "__main__":
-    asyncio.run(_main())
+    asyncio.run(serve("Answer turnout.v1 as cases.json scripts it.", _open))

@@ -1,6 +1,7 @@
 """One scripted server for all tests of the clients."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,7 +19,10 @@ from tests.client.smoke_case import SMOKE
 
 @pytest.fixture(scope="session")
 def smoke_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The addresses of a running clients/smoke/server.py."""
+    """The addresses of a running clients/smoke/server.py, or those that SMOKE_SERVER names."""
+    if given := os.environ.get("SMOKE_SERVER"):
+        yield json.loads(Path(given).read_text("utf-8"))
+        return
     port_file: Path = tmp_path_factory.mktemp("smoke") / "ready.json"
     command = [sys.executable, str(SMOKE / "server.py"), "--port-file", str(port_file)]
     with subprocess.Popen([*command, "--with-parent"], stdin=subprocess.PIPE) as server:

@@ -1,6 +1,7 @@
 """The table of clients/smoke, and what its rows want, asked of the Python client."""
 
 import json
+import os
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from turnout.v1.chat_service_pb2 import ChatRequest
 from turnout_client import Answer, TurnoutError
 
 SMOKE = Path(__file__).resolve().parents[2] / "clients" / "smoke"
-CASES: list[dict[str, Any]] = json.loads((SMOKE / "cases.json").read_text("utf-8"))["cases"]
+TABLE = Path(os.environ.get("SMOKE_CASES", SMOKE / "cases.json"))
+CASES: list[dict[str, Any]] = json.loads(TABLE.read_text("utf-8"))["cases"]
 USAGE_START = "2026-11-01T00:00:00+00:00"
 
 
@@ -137,6 +139,7 @@ def _check_seen(want: dict[str, Any], seen: list[dict[str, Any]]) -> None:
     assert want.get("metadata", {}).items() <= last["metadata"].items()
     if "trace_id" in want:
         assert last["metadata"]["traceparent"].split("-")[1] == want["trace_id"]
+    assert last["upstreams_open"] == want.get("upstreams_open", 0)
     assert last["request_size_bytes"] >= want.get("request_size_at_least_bytes", 0)
     if "unanswered_items_at_most" in want:
         assert 0 < last["unanswered_items_at_most"] <= want["unanswered_items_at_most"]
