@@ -125,6 +125,7 @@ func checkSeen(t *testing.T, want *wantServer, calls []seenCall) {
 	}
 	atLeast(t, "size of the request", want.RequestSizeAtLeastBytes, last.RequestSizeBytes)
 	atMost(t, "unanswered items", want.UnansweredItemsAtMost, last.UnansweredItemsAtMost)
+	equal(t, "streams left open upstream", want.UpstreamsOpen, last.UpstreamsOpen)
 }
 
 func checkFields(t *testing.T, message proto.Message, want map[string]any) {

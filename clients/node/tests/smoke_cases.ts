@@ -43,6 +43,7 @@ export interface WantSeen {
   trace_id?: string;
   request_size_at_least_bytes?: number;
   unanswered_items_at_most?: number;
+  upstreams_open?: number;
 }
 
 /** One row of the table. */
@@ -68,9 +69,11 @@ export interface SeenCall {
   outcome: string;
   request_size_bytes: number;
   unanswered_items_at_most: number;
+  upstreams_open: number;
 }
 
-const FILE = join(import.meta.dirname, "..", "..", "smoke", "cases.json");
+const FILE =
+  process.env["SMOKE_CASES"] ?? join(import.meta.dirname, "..", "..", "smoke", "cases.json");
 
 export const CASES = (JSON.parse(readFileSync(FILE, "utf8")) as { cases: Case[] }).cases;
 

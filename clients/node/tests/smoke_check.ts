@@ -87,6 +87,7 @@ function checkSeen(want: WantSeen, seen: SeenCall[]): void {
     expect(last?.unanswered_items_at_most).toBeGreaterThan(0);
     expect(last?.unanswered_items_at_most).toBeLessThanOrEqual(want.unanswered_items_at_most);
   }
+  expect(last?.upstreams_open).toBe(want.upstreams_open ?? last?.upstreams_open);
 }
 
 function checkFields(message: object | undefined, want: Record<string, unknown> = {}): void {

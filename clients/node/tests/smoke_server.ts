@@ -1,4 +1,7 @@
-/** Runs clients/smoke/server.py for all tests, by $PYTHON or the repository's own environment. */
+/**
+ * Runs clients/smoke/server.py for all tests, by $PYTHON or the repository's own environment, unless
+ * SMOKE_SERVER is the file of one that runs.
+ */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,6 +26,11 @@ const CLIENTS = join(import.meta.dirname, "..", "..");
 const PYTHON = process.env["PYTHON"] ?? join(CLIENTS, "..", ".venv", "bin", "python");
 
 export default async function start(project: TestProject): Promise<() => void> {
+  const given = process.env["SMOKE_SERVER"];
+  if (given !== undefined) {
+    provide(project, given);
+    return () => undefined;
+  }
   const folder = mkdtempSync(join(tmpdir(), "turnout-smoke-"));
   const portFile = join(folder, "ready.json");
   const script = join(CLIENTS, "smoke", "server.py");
@@ -36,9 +44,13 @@ export default async function start(project: TestProject): Promise<() => void> {
     if (broken) throw new Error(`${PYTHON} did not start the smoke server: run make setup`);
     await sleep(20);
   }
-  project.provide("smoke", JSON.parse(readFileSync(portFile, "utf8")) as SmokeServer);
+  provide(project, portFile);
   return () => {
     server.stdin.end();
     rmSync(folder, { recursive: true });
   };
+}
+
+function provide(project: TestProject, portFile: string): void {
+  project.provide("smoke", JSON.parse(readFileSync(portFile, "utf8")) as SmokeServer);
 }

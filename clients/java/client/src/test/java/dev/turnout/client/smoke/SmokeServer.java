@@ -14,7 +14,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** A running clients/smoke/server.py; it ends when this is closed or this process dies. */
+/**
+ * A running clients/smoke/server.py, which ends when this is closed or this process dies, or the
+ * server that the file SMOKE_SERVER names.
+ */
 final class SmokeServer implements AutoCloseable {
   private static final long POLL_MS = 20;
 
@@ -23,21 +26,25 @@ final class SmokeServer implements AutoCloseable {
   private final JsonObject ready;
 
   SmokeServer(Path folder) throws IOException, InterruptedException {
-    Path portFile = folder.resolve("ready.json");
-    String script = Repository.file("clients/smoke/server.py").toString();
-    process =
-        new ProcessBuilder(
-                Repository.python(), script, "--port-file", portFile.toString(), "--with-parent")
-            .redirectOutput(ProcessBuilder.Redirect.INHERIT)
-            .redirectError(ProcessBuilder.Redirect.INHERIT)
-            .start();
+    String given = System.getenv("SMOKE_SERVER");
+    Path portFile = given == null ? folder.resolve("ready.json") : Path.of(given);
+    process = given == null ? start(portFile) : null;
     while (!Files.exists(portFile)) {
-      if (!process.isAlive()) {
+      if (process == null || !process.isAlive()) {
         throw new IllegalStateException("the smoke server did not start");
       }
       Thread.sleep(POLL_MS);
     }
     ready = JsonParser.parseString(Files.readString(portFile)).getAsJsonObject();
+  }
+
+  private static Process start(Path portFile) throws IOException {
+    String script = Repository.file("clients/smoke/server.py").toString();
+    return new ProcessBuilder(
+            Repository.python(), script, "--port-file", portFile.toString(), "--with-parent")
+        .redirectOutput(ProcessBuilder.Redirect.INHERIT)
+        .redirectError(ProcessBuilder.Redirect.INHERIT)
+        .start();
   }
 
   String address() {
@@ -58,6 +65,8 @@ final class SmokeServer implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    process.getOutputStream().close();
+    if (process != null) {
+      process.getOutputStream().close();
+    }
   }
 }

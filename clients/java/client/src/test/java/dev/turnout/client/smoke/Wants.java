@@ -114,6 +114,7 @@ final class Wants {
       int unanswered = last.get("unanswered_items_at_most").getAsInt();
       assertTrue(0 < unanswered && unanswered <= most.getAsInt(), () -> "were " + unanswered);
     });
+    when("upstreams_open", open -> assertEquals(open, last.get("upstreams_open")));
   }
 
   private static double gapMs(JsonArray seen) {
