@@ -259,6 +259,13 @@ class _CleanConnector(aiohttp.TCPConnector):
         """See TCPConnector.connect."""
         while True:
             connection = await super().connect(req, traces, timeout)
+            try:
+                # What the kernel holds already is read in the loop's next round, and seen after it.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            except BaseException:
+                connection.close()
+                raise
             if connection.protocol is not None and not connection.protocol.should_close:
                 return connection
             connection.close()
