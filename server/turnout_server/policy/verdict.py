@@ -57,7 +57,7 @@ def verdict(
         reason,
         _sentence(reason, failures),
         detail="; ".join(str(failure) for failure in failures),
-        retry_after_s=_retry_after_s(speaker, refusals, now),
+        retry_after_s=_retry_after_s(reason, failures, refusals, now),
         violations=_violations(speaker),
         attempts=told,
         resource=alias.name,
@@ -89,13 +89,15 @@ def _sentence(reason: ErrorReason.ValueType, failures: Sequence[ProviderFailure]
 
 
 def _retry_after_s(
-    speaker: ProviderFailure | None, refusals: Sequence[Refusal], now: float
+    reason: ErrorReason.ValueType,
+    failures: Sequence[ProviderFailure],
+    refusals: Sequence[Refusal],
+    now: float,
 ) -> float | None:
-    """The soonest moment at which another try could fare better."""
+    """The soonest moment at which another try could fare better, over all that were asked."""
     waits = [max(0.0, refusal.until - now) for refusal in refusals if refusal.until is not None]
-    if speaker is not None and speaker.retry_after_s is not None:
-        waits.append(speaker.retry_after_s)
-    return min(waits, default=None)
+    stated = (failure.retry_after_s for failure in failures if failure.rule.reason == reason)
+    return min((*waits, *(wait_s for wait_s in stated if wait_s is not None)), default=None)
 
 
 def _violations(speaker: ProviderFailure | None) -> list[Violation]:
