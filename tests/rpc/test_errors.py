@@ -49,6 +49,14 @@ async def test_failure_becomes_the_code_and_reason_of_the_table(
     assert told.detail.attempts[0].provider == "first"
 
 
+async def test_a_wait_beyond_all_measure_is_told_as_a_day(serving: Serving) -> None:
+    told = await serving.ask(chat("first/fail:RATE_LIMITED:999999999999999"))
+    assert isinstance(told, Failed)
+    assert (told.reason, told.pushback_ms) == ("PROVIDER_RATE_LIMITED", 86_400_000)
+    await serving.idle()
+    assert [call.code for call in serving.seen.calls] == ["RESOURCE_EXHAUSTED"]
+
+
 def test_every_kind_of_failure_and_every_reason_has_its_row() -> None:
     assert set(RULES) == set(FailureKind)
     reasons = set(ErrorReason.values()) - {ErrorReason.ERROR_REASON_UNSPECIFIED}

@@ -17,8 +17,8 @@ from turnout_server.core.failure import ProviderFailure
 from turnout_server.core.watch import AttemptOutcome
 from turnout_server.dispatch.running import Running
 from turnout_server.policy.attempts import Plan, Wait
-from turnout_server.policy.health import Refusal, Ticket
 from turnout_server.policy.routes import Alias
+from turnout_server.policy.ticket import Refusal, Ticket
 from turnout_server.policy.verdict import verdict
 
 T = TypeVar("T")

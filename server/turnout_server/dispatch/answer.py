@@ -28,9 +28,9 @@ from turnout_server.dispatch.request import output_bytes, shown_events, whole
 from turnout_server.dispatch.running import Running
 from turnout_server.dispatch.snapshot import Snapshot
 from turnout_server.policy.attempts import Limits, Plan
-from turnout_server.policy.health import Ticket
 from turnout_server.policy.needs import BYTES_PER_TOKEN, prompt_tokens
 from turnout_server.policy.targets import Ranking
+from turnout_server.policy.ticket import Ticket
 
 MakePlan = Callable[[Ranking, Limits], Plan]
 

@@ -24,8 +24,9 @@ from turnout_server.dispatch.running import Running
 from turnout_server.dispatch.snapshot import Snapshot
 from turnout_server.dispatch.vectors import FLOAT_BYTES
 from turnout_server.policy.attempts import Limits, plan
-from turnout_server.policy.health import Health, Ticket
+from turnout_server.policy.health import Health
 from turnout_server.policy.routes import Alias
+from turnout_server.policy.ticket import Ticket
 from turnout_server.providers.provider import EmbedShard, Vectors
 
 

@@ -15,7 +15,7 @@ class HedgeBook:
     def __init__(self, health: Health, monotonic: Callable[[], float]) -> None:
         self._health = health
         self._monotonic = monotonic
-        self._books: dict[str, Hedging] = {}
+        self._books: dict[tuple[bool, str, float], Hedging] = {}
 
     def rivals(self, ranking: Ranking, *, asked: bool) -> Rivals | None:
         """When the first target's silence is long enough for a second to start, if ever.
@@ -28,9 +28,7 @@ class HedgeBook:
             return None
         first, second = ranking.targets[:2]
         now = self._monotonic()
-        book = self._books.setdefault(
-            ranking.alias.name, Hedging(HedgeSettings(budget=hedge.budget))
-        )
+        book = self._book(ranking)
         book.record_call(now)
         delay_s = hedge.after_s
         if delay_s is None:
@@ -38,6 +36,16 @@ class HedgeBook:
         if delay_s is None:
             return None
         return Rivals(delay_s, lambda: self._admit(book, second))
+
+    def _book(self, ranking: Ranking) -> Hedging:
+        """Callers may name any model of a provider: those share the provider's budget."""
+        alias = ranking.alias
+        name = ranking.targets[0].provider if alias.direct else alias.name
+        key = (alias.direct, name, alias.hedge.budget)
+        book = self._books.get(key)
+        if book is None:
+            book = self._books[key] = Hedging(HedgeSettings(budget=alias.hedge.budget))
+        return book
 
     def _admit(self, book: Hedging, rival: Target) -> bool:
         now = self._monotonic()

@@ -23,7 +23,6 @@ from turnout_server.core.receipt import Receipt
 from turnout_server.core.target import Target
 from turnout_server.core.watch import Watch
 from turnout_server.policy.budgets import worst_cost_nano_usd
-from turnout_server.policy.health import Ticket
 from turnout_server.policy.limits import (
     Asked,
     Limits,
@@ -37,6 +36,7 @@ from turnout_server.policy.limits import (
     upstream_claim,
 )
 from turnout_server.policy.needs import prompt_tokens
+from turnout_server.policy.ticket import Ticket
 from turnout_server.store.counters import Counters, Reservation
 
 T = TypeVar("T")

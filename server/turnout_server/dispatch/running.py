@@ -12,8 +12,8 @@ from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.receipt import Receipt
 from turnout_server.core.usage import is_plausible
 from turnout_server.core.watch import AttemptOutcome, AttemptRecord, Watch
-from turnout_server.policy.health import Ticket
 from turnout_server.policy.pricing import cost_nano_usd
+from turnout_server.policy.ticket import Ticket
 
 T = TypeVar("T")
 

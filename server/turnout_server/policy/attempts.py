@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.target import Attempt, Target
-from turnout_server.policy.health import Health, Refusal, Ticket
+from turnout_server.policy.health import Health
+from turnout_server.policy.ticket import Refusal, Ticket
 
 MIN_ATTEMPT_S = 0.05
 """With less time than this left nobody is called: the answer could not come in time."""
@@ -166,7 +167,9 @@ class _Walk:
         """Seconds to wait before the same target is tried again; None when it is not."""
         if failure.fresh_connection and tries == 1:
             return 0.0
-        if failure.kind in _KEY_KINDS and self.health.has_usable_key(target, self.now()):
+        # No key twice: one that is refused without a wait would use up all attempts.
+        other_key = failure.kind in _KEY_KINDS and tries < len(target.endpoint.keys)
+        if other_key and self.health.has_usable_key(target, self.now()):
             return 0.0
         if failure.output_started and others_left:
             return None

@@ -6,8 +6,8 @@ from turnout.v1.errors_pb2 import AttemptFailure, ErrorReason
 
 from turnout_server.core.errors import GatewayError, Violation
 from turnout_server.core.failure import ProviderFailure
-from turnout_server.policy.health import Refusal
 from turnout_server.policy.routes import Alias
+from turnout_server.policy.ticket import Refusal
 
 _R = ErrorReason
 _TRANSIENT = (
@@ -51,36 +51,32 @@ def verdict(
     """The error for a call whose every target failed or was passed over."""
     if not failures and not refusals:
         return GatewayError(_R.ERROR_REASON_DEADLINE_EXCEEDED, "no time is left for any attempt")
-    speaker = _speaker(failures)
-    reason = speaker.rule.reason if speaker else _refusal_reason(refusals)
+    reason = _reason(failures, refusals)
+    met = zip(told, failures, strict=True)
+    last_words = {(one.provider, one.model): failure for one, failure in met}
+    waits = [f.retry_after_s for f in last_words.values() if f.rule.reason == reason]
     return GatewayError(
         reason,
         _sentence(reason, failures),
         detail="; ".join(str(failure) for failure in failures),
-        retry_after_s=_retry_after_s(reason, failures, refusals, now),
-        violations=_violations(speaker),
+        retry_after_s=_soonest_s(waits, refusals, now),
+        violations=_violations(reason, failures),
         attempts=told,
         resource=alias.name,
         named_directly=alias.direct,
     )
 
 
-def _speaker(failures: Sequence[ProviderFailure]) -> ProviderFailure | None:
-    if not failures:
-        return None
-    final = failures[-1]
-    if not final.rule.fall_back:
-        return final
-    for reasons in _CLASSES:
-        for failure in reversed(failures):
-            if failure.rule.reason in reasons:
-                return failure
-    return final
-
-
-def _refusal_reason(refusals: Sequence[Refusal]) -> ErrorReason.ValueType:
-    reasons = {refusal.reason for refusal in refusals}
-    return reasons.pop() if len(reasons) == 1 else _R.ERROR_REASON_PROVIDER_CIRCUIT_OPEN
+def _reason(
+    failures: Sequence[ProviderFailure], refusals: Sequence[Refusal]
+) -> ErrorReason.ValueType:
+    """What no other try could mend speaks for all; else what leaves most hope, the latest first."""
+    for failure in reversed(failures):
+        if failure.rule.is_final or (failure is failures[-1] and not failure.rule.fall_back):
+            return failure.rule.reason
+    met = [failure.rule.reason for failure in reversed(failures)]
+    met += [refusal.reason for refusal in refusals]
+    return next((one for reasons in _CLASSES for one in met if one in reasons), met[0])
 
 
 def _sentence(reason: ErrorReason.ValueType, failures: Sequence[ProviderFailure]) -> str:
@@ -88,19 +84,16 @@ def _sentence(reason: ErrorReason.ValueType, failures: Sequence[ProviderFailure]
     return f"{sentence} ({len(failures)} attempts)" if len(failures) > 1 else sentence
 
 
-def _retry_after_s(
-    reason: ErrorReason.ValueType,
-    failures: Sequence[ProviderFailure],
-    refusals: Sequence[Refusal],
-    now: float,
+def _soonest_s(
+    waits: Sequence[float | None], refusals: Sequence[Refusal], now: float
 ) -> float | None:
-    """The soonest moment at which another try could fare better, over all that were asked."""
-    waits = [max(0.0, refusal.until - now) for refusal in refusals if refusal.until is not None]
-    stated = (failure.retry_after_s for failure in failures if failure.rule.reason == reason)
-    return min((*waits, *(wait_s for wait_s in stated if wait_s is not None)), default=None)
+    """The soonest moment at which another try could fare better."""
+    ends = [max(0.0, refusal.until - now) for refusal in refusals if refusal.until is not None]
+    return min([*ends, *(wait_s for wait_s in waits if wait_s is not None)], default=None)
 
 
-def _violations(speaker: ProviderFailure | None) -> list[Violation]:
-    if speaker is None or not speaker.field:
-        return []
-    return [Violation(speaker.field, PUBLIC[speaker.rule.reason])]
+def _violations(
+    reason: ErrorReason.ValueType, failures: Sequence[ProviderFailure]
+) -> list[Violation]:
+    fields = [f.field for f in failures if f.field and f.rule.reason == reason]
+    return [Violation(fields[-1], PUBLIC[reason])] if fields else []

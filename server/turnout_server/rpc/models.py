@@ -27,7 +27,8 @@ from turnout_server.core.errors import GatewayError, Violation
 from turnout_server.core.target import Endpoint, Target
 from turnout_server.dispatch.snapshot import Current
 from turnout_server.policy.breaker import CircuitState as Circuit
-from turnout_server.policy.health import EndpointStatus, Health
+from turnout_server.policy.endpoint_status import EndpointStatus
+from turnout_server.policy.health import Health
 from turnout_server.policy.routes import Alias
 from turnout_server.rpc import status
 from turnout_server.rpc.calls import refuse

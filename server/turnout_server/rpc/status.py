@@ -20,6 +20,8 @@ MAX_DETAILS_BYTES = 4096
 """grpc-java refuses headers over 8 KiB, and C-core then replaces our code by its own."""
 MAX_ATTEMPTS_TOLD = 8
 DEFAULT_DELAY_S = (0.1, 1.0)
+MAX_DELAY_S = 86_400.0
+"""Of a provider's wish; clients read the pushback as 32 bits of milliseconds."""
 
 
 class Retry(Enum):
@@ -110,7 +112,7 @@ def _delay_s(error: GatewayError) -> float | None:
     if retry is Retry.AT_ONCE:
         return 0.0
     if error.retry_after_s is not None:
-        return max(0.0, error.retry_after_s)
+        return min(max(0.0, error.retry_after_s), MAX_DELAY_S)
     return random.uniform(*DEFAULT_DELAY_S)
 
 

@@ -10,7 +10,8 @@ from turnout.v1.model_service_pb2 import Capability
 from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.target import Endpoint, Key, ModelCard, Secret, Target
 from turnout_server.policy.attempts import MIN_ATTEMPT_S, Limits, Wait, plan
-from turnout_server.policy.health import Health, Refusal, Ticket
+from turnout_server.policy.health import Health
+from turnout_server.policy.ticket import Refusal, Ticket
 
 CARD = ModelCard("m", frozenset({Capability.CAPABILITY_CHAT}))
 
@@ -229,3 +230,14 @@ def test_stale_connection_is_tried_again_at_no_cost() -> None:
 
 def test_an_attempt_is_never_shorter_than_what_could_work() -> None:
     assert 0 < MIN_ATTEMPT_S < 0.2
+
+
+def test_a_retry_after_of_nothing_does_not_spend_the_others_attempts() -> None:
+    refused = ProviderFailure(FailureKind.RATE_LIMITED, retry_after_s=0.0)
+    walked = World().walk(
+        target("a"),
+        target("b"),
+        answer=lambda ticket: refused if ticket.target.provider == "a" else None,
+        attempts=4,
+    )
+    assert walked.tried == ["a", "b"]
