@@ -14,7 +14,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 BIN := .venv/bin
 READY := .venv/.ready
 # Trees that are formatted and linted, and those held to strict types.
-SOURCES := $(wildcard server clients/python protos tests bench)
+SOURCES := $(wildcard server clients/python clients/smoke protos tests bench)
 TYPED := $(wildcard server clients/python/turnout_client protos/*.py)
 
 .PHONY: help
