@@ -1,6 +1,8 @@
 """Fixtures of the fault suite: a stage, whose invariants are asserted after each test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import gc
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,8 +39,27 @@ def figures() -> Figures:
     return Figures()
 
 
+@pytest.fixture(scope="session")
+def stages() -> Iterator[int]:
+    """Counts the stages of the session."""
+    return itertools.count(1)
+
+
 @pytest.fixture
-async def set_stage(tmp_path: Path) -> AsyncIterator[OpenStage]:
+def little_to_collect(stages: Iterator[int]) -> None:
+    """Keep what earlier tests have left out of the collector's way.
+
+    A collection looks at every object there is: those of hundreds of tests hold the loop for
+    longer than the invariants allow, and are no server's.
+    """
+    if next(stages) % 50 == 0:
+        gc.unfreeze()
+        gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+async def set_stage(tmp_path: Path, little_to_collect: None) -> AsyncIterator[OpenStage]:
     """Makes a stage with a configuration of the test's own."""
     async with AsyncExitStack() as stack:
 

@@ -130,7 +130,7 @@ class Invariants:
     ) -> None:
         self._probes = probes
         self._canaries = canaries
-        self._max_loop_lag_s = max_loop_lag_s
+        self.max_loop_lag_s = max_loop_lag_s
         self._spare_descriptors = spare_descriptors
         self._ignored_tasks = tuple(ignored_tasks)
         self._process = psutil.Process()
@@ -228,7 +228,7 @@ class Invariants:
         if growth_bytes > max_rss_growth_bytes:
             allowed_mib = max_rss_growth_bytes / MIB
             yield f"6: memory grew by {growth_bytes / MIB:.1f} MiB, allowed {allowed_mib:.1f}"
-        if self.pulse.worst_lag_s >= self._max_loop_lag_s:
+        if self.pulse.worst_lag_s >= self.max_loop_lag_s:
             yield f"6: the event loop lagged {self.pulse.worst_lag_s * 1000:.0f} ms"
 
     def _leaks(self) -> Iterator[str]:

@@ -7,7 +7,6 @@ through the samples of the second half.
 
 import argparse
 import asyncio
-import gc
 import random
 import sys
 import tempfile
@@ -97,7 +96,6 @@ async def _ask_until(ends_s: float, stage: Stage, source: random.Random, result:
 
 async def _sample(stage: Stage, result: Soak) -> Sample:
     _forget(stage)
-    gc.collect()
     await asyncio.sleep(0.05)
     process = psutil.Process()
     servers = (stage.upstream, stage.spare)
@@ -146,7 +144,7 @@ async def _main(minutes: float) -> int:
             stage.max_rss_growth_bytes = 256 * MIB
             result = await soak(stage, minutes * 60, every_s=5.0)
             _forget(stage)
-    print(report(result))
+            print(report(result), flush=True)
     return int(result.growth_per_10_000_calls("rss_mib") > 1.0)
 
 

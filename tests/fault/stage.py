@@ -274,7 +274,7 @@ async def open_stage(
 ) -> AsyncIterator[Stage]:
     """Set the stage; `providers` and `models` are added to it, the rest changes what stands there.
 
-    `timeouts` are those of `openai` and `anthropic`, `sections` other sections of the configuration;
+    `timeouts` are those of `openai` and `anthropic`, `sections` other parts of the configuration;
     every call has `metadata` unless it brings its own.
     """
     async with AsyncExitStack() as stack:

@@ -300,7 +300,9 @@ async def test_a_deadline_too_near_calls_nobody(stage: Stage, wire: str, timeout
 
 @pytest.mark.row(70)
 async def test_an_oversized_message_is_refused_and_a_large_one_taken(stage: Stage) -> None:
-    stage.max_rss_growth_bytes = 200 * MIB  # the caller's own copies, here in the same process
+    # The caller makes its copies in the same process.
+    stage.max_rss_growth_bytes = 200 * MIB
+    stage.invariants.max_loop_lag_s = 1.0
     large = await stage.ask("openai", messages=[Message(role=ROLE_USER, text="x" * (5 * MIB))])
     assert large.text == DEFAULT_TEXT
     oversized = stage.request("openai", messages=[Message(role=ROLE_USER, text="x" * (33 * MIB))])

@@ -114,6 +114,7 @@ async def test_an_upstream_that_takes_the_request_and_hangs_is_left(
     told = await stage.ask(wire, "hang", spare=True, first_output_s=0.2)
     assert told.text == DEFAULT_TEXT
     assert 0.2 <= told.took_s < 0.8
+    await stage.upstream.wait_until_idle()
     assert stage.upstream.requests[0].outcome == "client_gone"
     alone = await stage.ask(wire, "hang", first_output_s=0.1)
     assert alone.outcome == ("UNAVAILABLE", "PROVIDER_TIMEOUT")

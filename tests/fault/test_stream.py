@@ -91,6 +91,7 @@ async def test_silence_in_mid_stream_interrupts_and_never_falls_back(
     assert_interrupted(told)
     assert told.took_s < 0.8
     assert stage.spare.requests == []
+    await stage.upstream.wait_until_idle()
     assert stage.upstream.requests[0].outcome == "client_gone"
     assert stage.health(wire).error_rate == 1.0
 
