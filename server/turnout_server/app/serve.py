@@ -77,7 +77,7 @@ async def run(
     stop = Stop(tied_to_stdin=worker is not None)
     try:
         gateway = Gateway(settings, telemetry.all, telemetry.on_error, read=read, models=models)
-        gateway.stores.show(telemetry.add_gauge)
+        gateway.show(telemetry.add_gauge)
         await _run(gateway, stop, then, telemetry, once=once)
     except LedgerUnavailable as error:
         raise Complaint(f"usage.url: {error}", exit_status=1) from None

@@ -18,7 +18,7 @@ from turnout_server.app.embedded import Embedded, ModelUrls
 from turnout_server.app.memory import find_memory
 from turnout_server.app.reload import Reloader
 from turnout_server.app.settings import Settings
-from turnout_server.app.stores import Stores
+from turnout_server.app.stores import ShowGauge, Stores
 from turnout_server.app.watchdog import Watchdog
 from turnout_server.core.call import Call
 from turnout_server.core.clock import SYSTEM_CLOCK
@@ -232,6 +232,15 @@ class Gateway:
         """The configuration in use; only after `start`."""
         assert self._snapshot is not None
         return self._snapshot
+
+    def show(self, add_gauge: ShowGauge) -> None:
+        """Tell what this process knows of itself as metrics."""
+        self.stores.show(add_gauge)
+        add_gauge(
+            "turnout.config.stale",
+            "1 while the files say something that could not be taken into use",
+            lambda: float(self.reloader is not None and self.reloader.stale),
+        )
 
     def in_flight(self) -> int:
         """Calls and upstream attempts under way."""

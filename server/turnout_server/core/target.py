@@ -125,12 +125,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at one target with one key. Times are seconds; `wait_s` passes before it starts."""
+    """One try at one target with one key. Times are seconds."""
 
     number: int
     target: Target
     key: Key | None
     first_output_s: float
     stall_s: float
-    wait_s: float = 0.0
     strip_state: bool = False

@@ -134,17 +134,20 @@ class Health:
         """Take an endpoint out of every route, or put it back."""
         self._endpoint(endpoint).enabled = enabled
 
-    def reset(self, endpoint: Endpoint, model: str = "") -> int:
-        """Close the circuits of an endpoint (or one model of it) and revive its keys; how many."""
+    def reset(self, endpoint: Endpoint, now: float, model: str = "") -> int:
+        """Close the circuits of an endpoint (or one model of it) and revive its keys.
+
+        Returns how many circuits were not closed.
+        """
         count = 0
         for name, state in self._targets.items():
             if name == f"{endpoint.name}/{model}" or (
                 not model and name.startswith(f"{endpoint.name}/")
             ):
                 for key_id, breaker in state.breakers.items():
+                    count += breaker.state(now) is not CircuitState.CLOSED
                     breaker.reset()
                     state.rests.clear(key_id)
-                    count += 1
         for key in endpoint.keys:
             self._endpoint(endpoint).ring.restore(key.id)
         return count

@@ -147,7 +147,7 @@ class Body(httpx2.AsyncByteStream):
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """aiohttp under httpx2, with the guards that neither SDK has (docs/architecture.md).
+    """aiohttp under httpx2, with the guards that neither SDK has (ADR 0023).
 
     Not the SDKs' own aiohttp transport: that reports every lost connection as a connect timeout,
     so that a stale connection could not be told from an unreachable host, and cannot bound the

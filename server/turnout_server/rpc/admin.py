@@ -75,7 +75,7 @@ class AdminService(AdminServiceServicer):
         endpoint = self._endpoint(request.provider, context)
         if endpoint is None:
             return None
-        count = self._health.reset(endpoint, request.model)
+        count = self._health.reset(endpoint, self._clock.monotonic(), request.model)
         return ResetCircuitResponse(provider=self._status(endpoint), circuits_reset=count)
 
     async def InvalidateCache(  # type: ignore[override]

@@ -29,6 +29,7 @@ KNOWN_KEYS = frozenset(
         *("files", "file", "problems", "kept", "hint", "config", "models", "providers", "aliases"),
         *("state", "before", "after", "since_s", "count", "lines", "observer", "endpoint", "wire"),
         *("restarts", "exit_status", "backend", "lag_ms", "limit", "window_s", "expires_in_s"),
+        *("store", "why", "until", "calls_lost", "validate_only", "worker"),
         # an error (place_error)
         *("error", "places"),
     }
