@@ -7,7 +7,7 @@ the caller sees nothing of it; after it, this file is done.
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from turnout.v1.errors_pb2 import AttemptFailure
@@ -120,6 +120,9 @@ class Acquiring(Generic[T]):
 
     def _begin(self, ticket: Ticket) -> Running[T]:
         self._tried.attempts += 1
+        if ticket.attempt.number != self._tried.attempts:
+            # Each plan counts from one; the caller is told of the call's attempts.
+            ticket.attempt = replace(ticket.attempt, number=self._tried.attempts)
         try:
             return self._open(ticket)
         except BaseException:

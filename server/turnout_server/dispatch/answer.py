@@ -6,12 +6,11 @@ CONTINUE   another target goes on with the text, where that is possible
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
-from turnout.v1.content_pb2 import Part
 from turnout.v1.errors_pb2 import AttemptFailure, ErrorReason
 from turnout.v1.model_service_pb2 import Capability
 from turnout.v1.routing_pb2 import MidStreamPolicy
@@ -22,7 +21,7 @@ from turnout_server.core.errors import GatewayError
 from turnout_server.core.failure import ProviderFailure
 from turnout_server.core.watch import AttemptOutcome, Watch
 from turnout_server.dispatch.acquire import Acquiring, Committed, Rivals, Tried
-from turnout_server.dispatch.continuation import Overlap, continued, may_continue
+from turnout_server.dispatch.continuation import Delivered
 from turnout_server.dispatch.quota import Pacing, size_of
 from turnout_server.dispatch.request import output_bytes, shown_events, whole
 from turnout_server.dispatch.running import Running
@@ -65,9 +64,10 @@ class Answer:
         self._prompt_tokens = prompt_tokens(request)
         self._tried = Tried()
         self._generation = 0
-        self._text: list[str] = []
-        self._only_text = may_continue(request)
-        self._overlap: Overlap | None = None
+        self._told = 0
+        self._delivered: Delivered | None = None
+        if self._policy == MidStreamPolicy.MID_STREAM_POLICY_CONTINUE:
+            self._delivered = Delivered(request)
         self._acquiring = self._acquire(ranking, limits, rivals)
 
     async def events(self) -> AsyncGenerator[ChatResponse, None]:
@@ -78,14 +78,15 @@ class Answer:
             try:
                 async with aclosing(self._steps(failure)) as steps:
                     async for step in steps:
-                        if isinstance(step, AttemptFailure):
-                            yield ChatResponse(attempt_failed=step)
-                            continue
-                        running = step.running
-                        async with aclosing(self._relay(step)) as events:
-                            async for event in events:
-                                yield event
-                        return
+                        if isinstance(step, Committed):
+                            running = step.running
+                        for event in self._untold():
+                            yield event
+                        if isinstance(step, Committed):
+                            async with aclosing(self._relay(step)) as events:
+                                async for event in events:
+                                    yield event
+                            return
             except ProviderFailure as broken:
                 assert running is not None
                 broken.output_started = True
@@ -95,6 +96,14 @@ class Answer:
             finally:
                 if running is not None:
                     await running.end(AttemptOutcome.CANCELLED)
+            for event in self._untold():
+                yield event
+
+    def _untold(self) -> Iterator[ChatResponse]:
+        """The failures that the caller has not heard of: of a race there may be two at once."""
+        untold = self._tried.told[self._told :]
+        self._told = len(self._tried.told)
+        return (self._stamped(ChatResponse(attempt_failed=told)) for told in untold)
 
     def _recover(self, broken: ProviderFailure) -> ProviderFailure | None:
         """Prepare the next round as the policy has it, and return what its plan is to be told.
@@ -104,14 +113,11 @@ class Answer:
         if self._policy == MidStreamPolicy.MID_STREAM_POLICY_RESTART:
             self._generation += 1
             return broken
-        text = "".join(self._text)
         able = [t for t in self._ranking.targets if _can_continue(t.card.capabilities)]
-        may = self._policy == MidStreamPolicy.MID_STREAM_POLICY_CONTINUE and self._only_text
         left = self._limits.attempts - self._tried.attempts
-        if not (may and text.strip() and able and left > 0):
+        if self._delivered is None or not (self._delivered.may_go_on and able and left > 0):
             raise self._interrupted(broken)
-        self._asked = continued(self._request, text)
-        self._overlap = Overlap(text)
+        self._asked = self._delivered.go_on()
         others = [t for t in able if t != self._watch_target()] or able
         again = [t for t in able if t not in others]
         ranking = replace(self._ranking, targets=(*others, *again))
@@ -167,36 +173,19 @@ class Answer:
         while True:
             kind = event.WhichOneof("event")
             if kind == "finish":
-                rest = self._overlap.rest() if self._overlap else ""
-                if rest:
-                    yield self._kept(ChatResponse(text_delta=rest))
+                for rest in self._delivered.rest() if self._delivered else ():
+                    yield self._stamped(rest)
                 yield await self._finish(running, event)
                 return
             running.output_bytes += output_bytes(event, kind)
-            if kind in self._shown and self._take(event, kind):
-                yield self._stamped(event)
+            if kind in self._shown:
+                for part in self._delivered.feed(event, kind) if self._delivered else (event,):
+                    yield self._stamped(part)
                 if self._pace_s:
                     # What arrives meanwhile waits in the socket and is read, decoded and sent as
                     # one: pacing the reads is all that joining needs.
                     await asyncio.sleep(self._pace_s)
             event = await running.next()
-
-    def _take(self, event: ChatResponse, kind: str | None) -> bool:
-        """Keep what a continuation would need; False when nothing of the event is left to show."""
-        if kind != "text_delta":
-            self._only_text = False
-            return True
-        if self._overlap is not None:
-            event.text_delta = self._overlap.feed(event.text_delta)
-            if not event.text_delta:
-                return False
-        if self._policy == MidStreamPolicy.MID_STREAM_POLICY_CONTINUE:
-            self._text.append(event.text_delta)
-        return True
-
-    def _kept(self, event: ChatResponse) -> ChatResponse:
-        self._text.append(event.text_delta)
-        return self._stamped(event)
 
     async def _finish(self, running: Running[ChatResponse], event: ChatResponse) -> ChatResponse:
         finish = event.finish
@@ -208,16 +197,15 @@ class Answer:
         finish.time_to_first_output.FromNanoseconds(
             round((self._watch.first_output_s or 0.0) * 1e9)
         )
-        if self._overlap is not None:
-            del finish.message.parts[:]
-            finish.message.parts.append(Part(text="".join(self._text)))
+        if self._delivered is not None:
+            self._delivered.complete(finish.message)
         return self._stamped(event)
 
     def _open(self, ticket: Ticket) -> Running[ChatResponse]:
         attempt = ticket.attempt
         provider = self._snapshot.providers[attempt.target.provider]
         if self._limits.unary:
-            events = whole(provider.complete(self._asked, attempt))
+            events = whole(lambda: provider.complete(self._asked, attempt))
         else:
             events = provider.chat(self._asked, attempt)
         if self._pacing is not None:

@@ -85,12 +85,17 @@ class CacheUse:
         return not (self.reads or self._writes)
 
     def flight_key(self, *, unary: bool) -> bytes:
-        """Equal for calls that may share a stream: the same answer, and the same events of it."""
+        """Equal for calls that may share a stream: the same answer, the same events of it at the
+        same pace, and the same word on who may give it and what follows when it breaks.
+        """
         shape = b"u" if unary else b"s"
         if self._request.stream.tool_call_deltas:
             shape += b"d"
         if self._writes:
             shape += b"w"
+        for way in (self._request.routing, self._request.stream.coalesce):
+            raw = way.SerializeToString(deterministic=True)
+            shape += len(raw).to_bytes(4, "big") + raw
         return shape + self._key(self._ranking.targets[0]).digest
 
     async def find(self) -> Kept | None:

@@ -4,8 +4,10 @@ Pure. A prefill that ends in white space is refused by some providers, so it is 
 model may begin by repeating what it was given. Either way the caller must see no letter twice.
 """
 
-from turnout.v1.chat_service_pb2 import ChatRequest, ResponseFormat
-from turnout.v1.content_pb2 import ROLE_ASSISTANT
+from collections.abc import Iterator
+
+from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse, ResponseFormat
+from turnout.v1.content_pb2 import ROLE_ASSISTANT, Message, Part
 
 MAX_OVERLAP_CHARS = 400
 MIN_OVERLAP_CHARS = 6
@@ -26,6 +28,65 @@ def continued(request: ChatRequest, text: str) -> ChatRequest:
     asked.CopyFrom(request)
     asked.messages.add(role=ROLE_ASSISTANT, text=text.rstrip())
     return asked
+
+
+class Delivered:
+    """What the caller has been sent of an answer, so that another target can go on with it.
+
+    The continuation's first text belongs to the part that broke off: its parts are numbered anew.
+    """
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._request = request
+        self._pieces: list[str] = []
+        self._only_text = may_continue(request)
+        self._part_index = 0
+        self._overlap: Overlap | None = None
+        self._shift: int | None = 0
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether another target can take over here: some text was sent, and nothing else."""
+        return self._only_text and bool("".join(self._pieces).strip())
+
+    def go_on(self) -> ChatRequest:
+        """What to ask for the rest; the events that are fed from now on answer that."""
+        text = "".join(self._pieces)
+        self._overlap = Overlap(text)
+        self._shift = None
+        return continued(self._request, text)
+
+    def feed(self, event: ChatResponse, kind: str) -> Iterator[ChatResponse]:
+        """What of one event the caller is to be sent, in the numbers of its own parts."""
+        if self._shift is None:
+            self._shift = self._part_index - event.part_index + (kind != "text_delta")
+        event.part_index += self._shift
+        if kind != "text_delta":
+            yield from self.rest()
+            self._only_text = False
+        else:
+            if self._overlap is not None:
+                event.text_delta = self._overlap.feed(event.text_delta)
+            if not event.text_delta:
+                return
+            self._pieces.append(event.text_delta)
+        self._part_index = event.part_index
+        yield event
+
+    def rest(self) -> Iterator[ChatResponse]:
+        """The text that is still held back; to be sent before whatever else comes."""
+        text = self._overlap.rest() if self._overlap is not None else ""
+        if text:
+            self._pieces.append(text)
+            yield ChatResponse(text_delta=text, part_index=self._part_index)
+
+    def complete(self, message: Message) -> None:
+        """Make the message of a continuation that of the whole answer."""
+        if self._overlap is None:
+            return
+        others = [part for part in message.parts if part.WhichOneof("content") != "text"]
+        whole = Message(role=message.role, parts=[Part(text="".join(self._pieces)), *others])
+        message.CopyFrom(whole)
 
 
 class Overlap:

@@ -112,7 +112,7 @@ class Upstream:
 
         def open_attempt(ticket: Ticket) -> Running[Vectors]:
             attempts.append(ticket.attempt)
-            return self._open(ticket, shard, tried, watch)
+            return self._open(ticket, shard, watch)
 
         engine = self._engine
         acquiring = Acquiring(
@@ -129,12 +129,7 @@ class Upstream:
                     return await self._keep(step, watch)
         raise AssertionError("a plan ends by an error or an answer")
 
-    def _open(
-        self, ticket: Ticket, shard: EmbedShard, tried: Tried, watch: Watch
-    ) -> Running[Vectors]:
-        if ticket.attempt.number != tried.attempts:
-            # Each shard's plan counts from one; the caller is told of the call's attempts.
-            ticket.attempt = replace(ticket.attempt, number=tried.attempts)
+    def _open(self, ticket: Ticket, shard: EmbedShard, watch: Watch) -> Running[Vectors]:
         tokens = sum(map(tokens_of, shard.texts))
         answer = self._answer(ticket, shard, watch)
         if self._engine.pacing is not None:

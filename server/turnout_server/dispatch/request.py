@@ -1,6 +1,6 @@
 """What a chat request asks of the flow: which events to show, how long and how often to try."""
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
 
@@ -49,7 +49,7 @@ def output_bytes(event: ChatResponse, kind: str | None) -> int:
 
 
 async def whole(
-    answer: Awaitable[ChatResponse],
+    ask: Callable[[], Awaitable[ChatResponse]],
 ) -> AsyncGenerator[ChatResponse | Receipt, None]:
-    """An answer that comes in one piece, as a stream of one event."""
-    yield await answer
+    """An answer that comes in one piece, as a stream of one event; nothing is asked before."""
+    yield await ask()

@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse
+from turnout.v1.chat_service_pb2 import ChatRequest, ChatResponse, Finish
 from turnout.v1.content_pb2 import ROLE_USER, Message
 from turnout.v1.model_service_pb2 import Capability
 
+from turnout_server.core.cache_key import CacheKey
 from turnout_server.core.call import Call
 from turnout_server.core.clock import SYSTEM_CLOCK
 from turnout_server.core.target import Attempt, Endpoint, ModelCard, Price, Target
@@ -91,6 +92,17 @@ class Seen(Observer):
 
     def ended(self, call: Call, record: CallRecord) -> None:
         self.calls.append(record)
+
+
+class Forgetful:
+    """A cache that is reached in a turn of the loop and never holds anything."""
+
+    async def find(self, key: CacheKey, max_age_s: float | None = None) -> None:
+        await asyncio.sleep(0)
+
+    async def keep(self, key: CacheKey, finish: Finish) -> bool:
+        await asyncio.sleep(0)
+        return False
 
 
 class World:

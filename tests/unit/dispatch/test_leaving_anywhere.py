@@ -4,12 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from turnout.v1.chat_service_pb2 import ChatRequest, Finish
+from turnout.v1.chat_service_pb2 import ChatRequest
 from turnout.v1.routing_pb2 import CacheMode, CacheOptions, MidStreamPolicy
 from turnout.v1.usage_pb2 import Usage
 
-from tests.unit.dispatch.chat_setup import World, request, settle
-from turnout_server.core.cache_key import CacheKey
+from tests.unit.dispatch.chat_setup import Forgetful, World, request, settle
 from turnout_server.core.usage import add_usage
 from turnout_server.dispatch.caching import ChatCaching
 from turnout_server.policy.routes import Hedge
@@ -37,17 +36,6 @@ ROUTES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"hedge": EAGER, "mid_stream": RESTART},
     ),
 }
-
-
-class Forgetful:
-    """A cache that is reached in a turn of the loop and never holds anything."""
-
-    async def find(self, key: CacheKey, max_age_s: float | None = None) -> None:
-        await asyncio.sleep(0)
-
-    async def keep(self, key: CacheKey, finish: Finish) -> bool:
-        await asyncio.sleep(0)
-        return False
 
 
 def world(route: str, *, cached: bool = False) -> World:
