@@ -13,6 +13,8 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 BIN := .venv/bin
 READY := .venv/.ready
+# Helm's engine and Kubernetes' schemas have an environment of their own.
+HELM := .tools/helm
 # Trees that are formatted and linted, and those held to strict types.
 SOURCES := $(wildcard server clients/python clients/smoke protos tests bench)
 TYPED := $(wildcard server clients/python/turnout_client protos/*.py)
@@ -50,7 +52,10 @@ lock: setup ## Pin what pyproject.toml asks for; UPGRADE=1 takes the newest vers
 	$$compile --constraint requirements.lock --output-file requirements-server.lock; \
 	$(BIN)/uv pip compile --group bootstrap --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade) \
-	  --output-file requirements-bootstrap.lock
+	  --output-file requirements-bootstrap.lock; \
+	$(BIN)/uv pip compile tests/helm/requirements.in --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade) \
+	  --output-file tests/helm/requirements.lock
 
 # ------------------------------------------------------------------------------ use
 
@@ -75,12 +80,22 @@ redis: ## Install redis-server for the tests, which start it on ports of their o
 	  $$install > /dev/null || { apt-get update --quiet=2 && $$install > /dev/null; }; }
 
 .PHONY: test
-test: setup models redis ## Run every test; ARGS="-k name" narrows
+test: setup models redis $(HELM)/.ready ## Run every test; ARGS="-k name" narrows
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-faults
 test-faults: setup ## Run only the tests that break providers, networks and callers
 	@$(BIN)/python -m pytest tests/fault $(ARGS)
+
+.PHONY: test-helm
+test-helm: setup $(HELM)/.ready ## Render the Helm chart, and hold it to Kubernetes and to the gateway
+	@$(BIN)/python -m pytest tests/helm $(ARGS)
+
+$(HELM)/.ready: tests/helm/requirements.lock | setup
+	@echo "helm: installing what $< pins"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(HELM)
+	@$(BIN)/uv pip install --quiet --python $(HELM)/bin/python --require-hashes -r $<
+	@touch $@
 
 .PHONY: test-clients
 test-clients: test-python test-go test-java test-node ## Run every client's tests against a real server
