@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import grpc
@@ -19,6 +20,7 @@ from turnout.v1.routing_pb2 import CacheMode, CacheOptions, CacheStatus, Routing
 from tests.redis.server import RedisServer
 from tests.rpc.serving import TWO_PROVIDERS, Failed, Serving, chat, kept_running, serve, text_of
 from tests.rpc.tenants import PEPPER, TOKEN_NANO_USD, auth, priced, tenant
+from turnout_server.providers.scripted.script import words
 
 SCRIPT = 'think:let me see|say:one|say: and more|call:look:{"at":[1,2]}'
 SAY = "first/say:yes"
@@ -248,3 +250,24 @@ async def test_a_cache_that_was_poisoned_or_killed_only_misses(
         assert [await status(serving, chat(SAY)) for _ in range(2)] == [MISS, HIT]
         own_server.kill()
         assert [await status(serving, chat(SAY)) for _ in range(2)] == [MISS, MISS]
+
+
+async def test_a_leader_who_leaves_at_any_instant_harms_no_follower(tmp_path: Path) -> None:
+    async with cached(tmp_path, "{mode: read_write}") as serving:
+        random = Random(3)
+
+        async def round_of(number: int) -> None:
+            request = chat("first/tokens:20@3", end_user_id="u", temperature=number / 100)
+            leader = asyncio.ensure_future(serving.ask(request))
+            await asyncio.sleep(random.random() * 0.01)
+            followers = [asyncio.ensure_future(answer(serving, request)) for _ in range(3)]
+            await asyncio.sleep(random.random() * 0.1)
+            leader.cancel()
+            texts = {text_of(events) for events in await asyncio.gather(*followers)}
+            await asyncio.gather(leader, return_exceptions=True)
+            assert texts == {"".join(words(20))}
+
+        for start in range(0, 100, 10):
+            await asyncio.gather(*(round_of(number) for number in range(start, start + 10)))
+        # Where the leader left before anybody had joined, the answer began anew, and only there.
+        assert 100 <= upstream_calls(serving) < 200
