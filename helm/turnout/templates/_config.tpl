@@ -31,9 +31,8 @@ grace; then 3 s for the last records, 3 s for spans and log lines, and some to s
 {{- $config := .Values.config -}}
 {{- if eq .Values.configRollout "startup" -}}
 {{- $config = pick $config "server" "cache" "limits" "batching" "usage" "telemetry" -}}
-{{- with $config.limits -}}
-{{- $config = set $config "limits" (omit . "tenants") -}}
-{{- end -}}
+{{- $limits := omit (default dict $config.limits) "tenants" -}}
+{{- $config = empty $limits | ternary (omit $config "limits") (set $config "limits" $limits) -}}
 {{- end -}}
 {{- toYaml $config | sha256sum -}}
 {{- end -}}
