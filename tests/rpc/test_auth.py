@@ -15,7 +15,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from turnout.v1.chat_service_pb2 import ProviderParameters
-from turnout.v1.model_service_pb2 import ListModelsRequest
+from turnout.v1.model_service_pb2 import GetModelRequest, ListModelsRequest
 from turnout.v1.model_service_pb2_grpc import ModelServiceStub
 from turnout.v1.routing_pb2 import RoutingOptions
 
@@ -139,6 +139,11 @@ async def test_a_forbidden_model_or_method_reaches_no_provider(tmp_path: Path) -
             ListModelsRequest(), metadata=metadata
         )
         assert [model.name for model in listed.models] == ["small"]
+        for name in ("large", "no-such"):
+            with pytest.raises(grpc.aio.AioRpcError) as look_up:
+                request = GetModelRequest(name=name)
+                await ModelServiceStub(serving.channel).GetModel(request, metadata=metadata)
+            assert failed(look_up.value).reason == "FORBIDDEN"
 
 
 async def test_a_tenants_rules_hold_for_all_of_its_keys(tmp_path: Path) -> None:

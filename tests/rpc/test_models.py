@@ -1,5 +1,6 @@
 """ModelService and AdminService: what there is, how it is doing, and operators' switches."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from turnout.v1.model_service_pb2 import (
 from turnout.v1.model_service_pb2_grpc import ModelServiceStub
 
 from tests.rpc.serving import TWO_PROVIDERS, Failed, Serving, chat, serve, text_of
+from turnout_server.core.target import Endpoint, ModelCard, Price, Target
+from turnout_server.policy.routes import Alias
+from turnout_server.rpc.models import model_of
 
 MANY = (
     TWO_PROVIDERS
@@ -43,9 +47,19 @@ async def test_models_are_listed_page_by_page(tmp_path: Path) -> None:
         assert token == ""
 
 
-async def test_page_token_of_another_service_is_refused(serving: Serving) -> None:
+@pytest.mark.parametrize("token", ["?", base64.urlsafe_b64encode(b"-5").decode()])
+async def test_page_token_of_another_service_is_refused(serving: Serving, token: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match="page_token"):
-        await models(serving).ListModels(ListModelsRequest(page_token="?"))
+        await models(serving).ListModels(ListModelsRequest(page_token=token))
+
+
+def test_what_a_cache_gives_for_nothing_is_shown_at_no_price() -> None:
+    endpoint = Endpoint("e", "row", "wire", "http://x")
+    price = Price(input=5, output=9, cache_read=0)
+    target = Target(endpoint, ModelCard("m", frozenset(), price=price))
+    shown = model_of(Alias("a", (target,))).targets[0].price
+    assert shown.cache_read_micro_usd_per_million == 0
+    assert shown.cache_write_micro_usd_per_million == 5
 
 
 async def test_a_model_can_be_named_directly(serving: Serving) -> None:

@@ -63,7 +63,7 @@ def hold_to_ceiling(request: ChatRequest, most: int | None) -> list[Violation]:
 def _ceilings_in(text: str) -> Iterator[str]:
     try:
         document = json.loads(text)
-    except ValueError:  # told by the rules of the request
+    except (ValueError, RecursionError):  # told by the rules of the request
         return
     for name in _names(document):
         plain = name.replace("_", "").lower()
@@ -73,13 +73,14 @@ def _ceilings_in(text: str) -> Iterator[str]:
 
 def _names(document: Any) -> Iterator[str]:
     """Every name at any depth, for providers group their parameters."""
-    if isinstance(document, dict):
-        for name, value in document.items():
-            yield name
-            yield from _names(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from _names(value)
+    unread = [document]
+    while unread:
+        value = unread.pop()
+        if isinstance(value, dict):
+            yield from value
+            unread += value.values()
+        elif isinstance(value, list):
+            unread += value
 
 
 def _both(one: frozenset[T] | None, other: frozenset[T] | None) -> frozenset[T] | None:

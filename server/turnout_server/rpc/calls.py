@@ -215,9 +215,10 @@ class Calls:
 
 
 def _fail(context: Context, error: GatewayError, watch: Watch) -> None:
-    status.fail(context, error, watch.call.request_id)
+    # On record first: whatever goes wrong in telling it, the call has ended.
     code = status.code_of(error).name
     watch.ended(code, error.reason, detail=error.detail or error.public)
+    status.fail(context, error, watch.call.request_id)
 
 
 def authorize(call: Call) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import math
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ from turnout_server.rpc.calls import refuse
 from turnout_server.rpc.context import Context
 from turnout_server.rpc.identity import caller
 from turnout_server.rpc.request_id import request_id
+from turnout_server.rpc.writer import StreamWriter
 
 T = TypeVar("T")
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
@@ -75,8 +77,13 @@ class ModelService(ModelServiceServicer):
     ) -> GetModelResponse | None:
         """One alias, or `provider/model`."""
         allowed = caller.get().allowed_models
+        if allowed is not None and request.name not in allowed:
+            # Before the look-up, so that it tells nobody what there is.
+            reason = ErrorReason.ERROR_REASON_FORBIDDEN
+            _failed(context, GatewayError(reason, "this key may not use the model that was named"))
+            return None
         alias = self._current().routes.find(request.name)
-        if alias is None or (allowed is not None and request.name not in allowed):
+        if alias is None:
             error = GatewayError(
                 ErrorReason.ERROR_REASON_MODEL_NOT_FOUND,
                 "name: no model or alias is called so; ListModels lists those there are",
@@ -106,14 +113,15 @@ class ModelService(ModelServiceServicer):
     ) -> None:
         """All providers first, then those that changed, at most once a second."""
         told: dict[str, ProviderStatus] = {}
-        while True:
-            endpoints = self._current().routes.endpoints
-            now_told = {name: self._status(endpoint) for name, endpoint in endpoints.items()}
-            changed = [s for name, s in sorted(now_told.items()) if told.get(name) != s]
-            if changed or not told:
-                await context.write(WatchProvidersResponse(providers=changed))
-            told = now_told
-            await asyncio.sleep(WATCH_EVERY_S)
+        with StreamWriter(context, (), heartbeat_after_s=math.inf) as writer:
+            while True:
+                endpoints = self._current().routes.endpoints
+                now_told = {name: self._status(endpoint) for name, endpoint in endpoints.items()}
+                changed = [s for name, s in sorted(now_told.items()) if told.get(name) != s]
+                if changed or not told:
+                    await writer.write(WatchProvidersResponse(providers=changed))
+                told = now_told
+                await asyncio.sleep(WATCH_EVERY_S)
 
     def _status(self, endpoint: Endpoint) -> ProviderStatus:
         return provider_status(
@@ -173,8 +181,9 @@ def _target(target: Target) -> ModelTarget:
     if price is not None:
         message.price.input_micro_usd_per_million = price.input
         message.price.output_micro_usd_per_million = price.output
-        message.price.cache_read_micro_usd_per_million = price.cache_read or price.input
-        message.price.cache_write_micro_usd_per_million = price.cache_write or price.input
+        read, write = price.cache_read, price.cache_write
+        message.price.cache_read_micro_usd_per_million = price.input if read is None else read
+        message.price.cache_write_micro_usd_per_million = price.input if write is None else write
     return message
 
 
@@ -188,6 +197,8 @@ def page_of(items: Sequence[T], size: int, token: str) -> tuple[Iterable[T], str
         try:
             start = int(base64.urlsafe_b64decode(token.encode()).decode())
         except ValueError:
+            start = -1
+        if start < 0:
             refuse([Violation("page_token", "is not one that this service gave out")])
     end = start + count
     rest = base64.urlsafe_b64encode(str(end).encode()).decode() if end < len(items) else ""

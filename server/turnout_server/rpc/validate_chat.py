@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from typing import Any, NoReturn
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from turnout.v1.chat_service_pb2 import ChatRequest, ResponseFormat, Tool, ToolChoice
@@ -21,6 +22,8 @@ MAX_STOP_SEQUENCES = 16
 MAX_STOP_CHARS = 64
 MAX_TOOLS = 256
 MAX_SCHEMA_BYTES = 64 << 10
+MAX_NESTING = 100
+"""Of a schema: encoders recurse, and no provider takes a tenth of it."""
 MAX_LABELS = 32
 MAX_OUTPUT_TOKENS = 1 << 24
 MAX_VIOLATIONS = 100
@@ -74,7 +77,7 @@ def _rules(request: ChatRequest) -> Rules:
     yield from _tool_rules(request)
     yield from _format_rules(request.response_format)
     yield from routing_rules(request.routing)
-    if request.stream.coalesce.ToNanoseconds() < 0 or request.stream.coalesce.seconds >= 1:
+    if not 0 <= request.stream.coalesce.ToNanoseconds() < 1_000_000_000:
         yield Violation("stream.coalesce", "must be at least 0 s and below 1 s")
     yield from label_rules(dict(request.labels))
     for i, parameters in enumerate(request.provider_parameters):
@@ -94,6 +97,8 @@ def _message_rules(messages: RepeatedCompositeFieldContainer[Message]) -> Rules:
             yield Violation(f"{where}.role", "must be SYSTEM, USER, ASSISTANT or TOOL")
         if message.text and message.parts:
             yield Violation(where, "text and parts exclude each other")
+        if not (message.text or message.parts):
+            yield Violation(where, "must have text or parts")
         if message.role == Role.ROLE_TOOL and not message.parts:
             yield Violation(f"{where}.parts", "a tool turn must hold tool results")
         for j, part in enumerate(message.parts):
@@ -206,12 +211,27 @@ def _format_rules(response_format: ResponseFormat) -> Rules:
 
 
 def _object_rules(text: str, where: str) -> Rules:
-    if len(text) > MAX_SCHEMA_BYTES:
+    if len(text) > MAX_SCHEMA_BYTES or len(text.encode()) > MAX_SCHEMA_BYTES:
         yield Violation(where, f"must have at most {MAX_SCHEMA_BYTES >> 10} KiB")
         return
     try:
-        parsed = json.loads(text)
+        parsed = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
         yield Violation(where, "must be a JSON object")
+    elif text.count("{") + text.count("[") > MAX_NESTING and _nesting(parsed) > MAX_NESTING:
+        yield Violation(where, f"must be nested at most {MAX_NESTING} deep")
+
+
+def _no_constant(name: str) -> NoReturn:
+    """Python reads NaN and Infinity, which are no JSON."""
+    raise ValueError(name)
+
+
+def _nesting(document: Any) -> int:
+    level, depth = [document], 0
+    while level := [inner for inner in level if isinstance(inner, (dict, list))]:
+        depth += 1
+        level = [v for o in level for v in (o.values() if isinstance(o, dict) else o)]
+    return depth

@@ -66,3 +66,9 @@ def test_other_parameters_of_a_provider_pass() -> None:
         ]
     )
     assert hold_to_ceiling(request, 100) == []
+
+
+@pytest.mark.parametrize("json", ["[" * 60_000, '{"a":' * 900 + "{}" + "}" * 900])
+def test_parameters_nested_without_end_are_no_bug_of_ours(json: str) -> None:
+    request = ChatRequest(provider_parameters=[ProviderParameters(provider="p", json=json)])
+    assert hold_to_ceiling(request, 100) == []
