@@ -1,7 +1,7 @@
 """Tenants' limits and providers' grants through the port, in memory and on a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -384,9 +384,13 @@ async def test_a_strict_tenant_is_refused_while_redis_is_away(
 ) -> None:
     tenants = "{default: {rpm: 100}, bank: {rpm: 100, strict: true}}"
     async with limited(tmp_path, tenants, own_server.url, auth(tmp_path)) as serving:
+        gauges: dict[str, Callable[[], float]] = {}
+        serving.gateway.stores.show(lambda name, _, read: gauges.update({name: read}))
         assert not isinstance(await serving.ask(chat(SAY), metadata=tenant("bank")), Failed)
+        assert gauges["turnout.limits.degraded"]() == 0
         own_server.kill()
         told = await serving.ask(chat(SAY), metadata=tenant("bank"))
         assert isinstance(told, Failed)
         assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "OVERLOADED")
         assert not isinstance(await serving.ask(chat(SAY), metadata=tenant("acme")), Failed)
+        assert gauges["turnout.limits.degraded"]() == 1

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from turnout.v1.chat_service_pb2_grpc import ChatServiceStub
-from turnout.v1.routing_pb2 import RoutingOptions
+from turnout.v1.routing_pb2 import CacheMode, CacheOptions, RoutingOptions
 
 from tests.rpc.serving import TWO_PROVIDERS, chat
 from turnout_server.app.settings import read_settings
@@ -116,6 +116,25 @@ async def test_one_call_is_one_line_and_one_tree_of_spans(watched: Watched) -> N
     assert [line["event"] for line in lines] == ["attempt failed"] * (len(lines) - 1) + ["call"]
     assert len(lines) == len(attempts)
     assert (lines[-1]["code"], lines[-1]["provider"]) == ("OK", "second")
+
+
+async def test_a_shared_answers_attempts_are_in_the_trace_of_who_began_it(
+    watched: Watched,
+) -> None:
+    cache = CacheOptions(mode=CacheMode.CACHE_MODE_READ_WRITE)
+    request = chat("first/wait:50|say:yes", cache=cache)
+
+    async def ask() -> None:
+        async for _ in watched.chat.Chat(request, metadata=TRACED, timeout=20):
+            pass
+
+    await asyncio.gather(*(ask() for _ in range(3)))
+    await watched.ended(3)
+    (attempt,) = watched.attempts()
+    assert attempt.parent is not None
+    assert attempt.parent.span_id in {
+        server.context.span_id for server in watched.servers() if server.context
+    }
 
 
 async def test_a_callers_cancel_is_no_error(watched: Watched) -> None:

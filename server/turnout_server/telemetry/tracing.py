@@ -50,7 +50,7 @@ class Tracing(Observer):
 
     def trace_id(self, call: Call) -> str:
         """The id of the call's trace, for logs."""
-        traced = self._calls.get(id(call))
+        traced = self._traced(call)
         if traced is None:
             return facts.trace_id(call)
         return trace.format_trace_id(traced.span.get_span_context().trace_id)
@@ -80,8 +80,8 @@ class Tracing(Observer):
 
     def attempt_ended(self, call: Call, record: AttemptRecord) -> None:
         """Make the attempt's span, whole."""
-        traced = self._calls.get(id(call))
-        if traced is None or not traced.span.is_recording():
+        traced = self._traced(call)
+        if traced is None or not traced.span.get_span_context().trace_flags.sampled:
             return
         span = self._tracer.start_span(
             f"{facts.OPERATION[call.method]} {facts.model_name(record.attempt.target.model)}",
@@ -105,6 +105,18 @@ class Tracing(Observer):
             if facts.is_ours(record.reason):
                 span.set_status(Status(StatusCode.ERROR, facts.reason_word(record.reason)))
         span.end(end_time=traced.nanoseconds(call.started + record.duration_s))
+
+    def _traced(self, call: Call) -> _Traced | None:
+        """The call's own span; for work beside a call, the span in whose context it was begun.
+
+        Such is an answer that several callers share: it may outlive the caller who began it.
+        """
+        traced = self._calls.get(id(call))
+        span = trace.get_current_span()
+        if traced is not None or not span.get_span_context().is_valid:
+            return traced
+        offset_s = self._clock.wall() - self._clock.monotonic()
+        return _Traced(span, otel_context.get_current(), offset_s)
 
 
 def _of_call(record: CallRecord) -> Iterable[tuple[str, AttributeValue | None]]:

@@ -203,3 +203,24 @@ def test_questions_share_a_scope_when_only_the_last_turn_differs() -> None:
 )
 def test_likeness_is_not_enough_for_tools_structures_and_pictures(request_: ChatRequest) -> None:
     assert question_of(request_) is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "let_through"),
+    [
+        ({"tools": [Tool(name="add")]}, {"tools": True}),
+        (
+            {"response_format": ResponseFormat(kind=ResponseFormat.KIND_JSON_OBJECT)},
+            {"structured": True},
+        ),
+    ],
+)
+def test_tools_and_structures_may_be_let_through(
+    wish: dict[str, Any], let_through: dict[str, bool]
+) -> None:
+    assert question_of(asked(user("add"), **wish), **let_through) == "add"
+
+
+def test_vectors_of_two_models_lie_in_scopes_of_their_own() -> None:
+    request = asked(user("add"))
+    assert scope_key(request, "t", TARGET, "one") != scope_key(request, "t", TARGET, "two")

@@ -22,6 +22,7 @@ from turnout_server.policy.limits import (
     output_tokens_of,
     refused,
     rows_of,
+    split,
     upstream_claim,
 )
 
@@ -191,3 +192,17 @@ def test_an_attempt_claims_what_the_provider_grants_the_key() -> None:
     assert not isinstance(limiter.reserve(0.0, taken.charges, taken.seats), Refusal)
     assert {charge.key for charge in taken.charges} == {"key/eu/env%3AK:rpm", "key/eu/env%3AK:tpm"}
     assert taken.seats == (Seat("key/eu/env%3AK:concurrency", 64),)
+
+
+def test_a_claim_is_split_into_what_is_taken_once_and_what_by_amount() -> None:
+    limits = TenantLimits(rpm=9, tpm=90, concurrency=3, budget_usd_per_day=1, strict=True)
+    claim = claim_of(limits, "acme", Asked("m", 5, cost_nano_usd=7), 0.0)
+    once, by_amount = split(claim)
+    assert [charge.cost for charge in once.charges] == [1]
+    assert len(once.seats) == 1
+    assert not once.spendings
+    assert [charge.cost for charge in by_amount.charges] == [5]
+    assert not by_amount.seats
+    assert by_amount.spendings == claim.spendings
+    assert once.strict
+    assert by_amount.strict
