@@ -1,8 +1,11 @@
 """What single values do."""
 
-import pytest
+import re
 
-from tests.helm.chart import Chart, Object, Values
+import pytest
+import yaml
+
+from tests.helm.chart import CHART, Chart, Object, Values
 
 CONFIG: Values = {"server": {}, "providers": {"openai": {}}}
 DIGEST = f"sha256:{'ab' * 32}"
@@ -162,3 +165,14 @@ def test_a_long_name_leaves_room_for_what_is_appended(chart: Chart) -> None:
     named = chart.render({"fullnameOverride": "n" * 70})
 
     assert all(len(thing["metadata"]["name"]) <= 63 for thing in named.objects)
+
+
+def test_the_readme_says_values_that_render(chart: Chart) -> None:
+    text = (CHART / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```yaml\n# values\.yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 1
+
+    rendered = chart.render(yaml.safe_load(blocks[0]))
+
+    assert "WARNING: no provider" not in rendered.notes
+    assert rendered.config["models"].keys() == {"smart"}
