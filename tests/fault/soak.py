@@ -2,7 +2,7 @@
 
 Callers ask, cancel and run out of time while upstream fails in every way that a script knows.
 Memory, descriptors and tasks are sampled, and what counts is how they grow: the slope of a line
-through the samples of the second half.
+through the samples after the first fifth, which is warm-up.
 """
 
 import argparse
@@ -55,10 +55,10 @@ class Soak:
         return self.codes.total()
 
     def growth_per_10_000_calls(self, name: str) -> float:
-        """Slope of one quantity over the second half, by least squares."""
-        half = self.samples[len(self.samples) // 2 :]
-        xs = [sample.calls / 10_000 for sample in half]
-        ys = [getattr(sample, name) for sample in half]
+        """Slope of one quantity after the warm-up, by least squares."""
+        warm = self.samples[len(self.samples) // 5 :]
+        xs = [sample.calls / 10_000 for sample in warm]
+        ys = [getattr(sample, name) for sample in warm]
         mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
         spread = sum((x - mean_x) ** 2 for x in xs)
         return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
@@ -127,12 +127,14 @@ def report(result: Soak) -> str:
     }
     first, last = result.samples[0], result.samples[-1]
     codes = ", ".join(f"{code} {count}" for code, count in result.codes.most_common())
+    peak_mib = max(sample.rss_mib for sample in result.samples)
     return (
         f"{result.calls} calls: {codes}\n"
-        f"memory {first.rss_mib:.1f} -> {last.rss_mib:.1f} MiB, "
+        f"memory {first.rss_mib:.1f} -> {last.rss_mib:.1f} MiB "
+        f"(most {peak_mib:.1f}), "
         f"descriptors {first.descriptors} -> {last.descriptors}, "
         f"tasks {first.tasks} -> {last.tasks}\n"
-        "growth in 10,000 calls over the second half: "
+        "growth in 10,000 calls after the warm-up: "
         f"{slopes['rss_mib']:+.2f} MiB, {slopes['descriptors']:+.1f} descriptors, "
         f"{slopes['tasks']:+.1f} tasks"
     )
