@@ -140,9 +140,9 @@ async def test_a_forbidden_model_or_method_reaches_no_provider(tmp_path: Path) -
         )
         assert [model.name for model in listed.models] == ["small"]
         for name in ("large", "no-such"):
+            named = GetModelRequest(name=name)
             with pytest.raises(grpc.aio.AioRpcError) as look_up:
-                request = GetModelRequest(name=name)
-                await ModelServiceStub(serving.channel).GetModel(request, metadata=metadata)
+                await ModelServiceStub(serving.channel).GetModel(named, metadata=metadata)
             assert failed(look_up.value).reason == "FORBIDDEN"
 
 

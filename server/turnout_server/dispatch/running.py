@@ -12,6 +12,7 @@ from turnout_server.core.failure import FailureKind, ProviderFailure
 from turnout_server.core.receipt import Receipt
 from turnout_server.core.usage import is_plausible
 from turnout_server.core.watch import AttemptOutcome, AttemptRecord, Watch
+from turnout_server.dispatch.patience import Patience
 from turnout_server.policy.pricing import cost_nano_usd
 from turnout_server.policy.ticket import Ticket
 
@@ -44,7 +45,9 @@ class Running(Generic[T]):
         self._estimate = estimate
         self._started = clock.monotonic()
         self._ends = self._started + self.attempt.target.endpoint.timeouts.total_s
+        self._spoke = self._started
         self._first_output_s: float | None = None
+        self._patience = Patience()
         self._over = False
 
     async def first(self, visible: Callable[[T], bool]) -> T:
@@ -61,7 +64,8 @@ class Running(Generic[T]):
                         self._note(event)
                         continue
                     if visible(event):
-                        self._first_output_s = self._clock.monotonic() - self._started
+                        self._spoke = self._clock.monotonic()
+                        self._first_output_s = self._spoke - self._started
                         self.ticket.first_output(self._first_output_s)
                         return event
                     stall_s = self._at_most(self.attempt.stall_s)
@@ -74,16 +78,23 @@ class Running(Generic[T]):
 
     async def next(self) -> T:
         """The next event; raises ProviderFailure when the stream stalls, breaks or just ends."""
+        # What its reader took over the last event is none of the provider's time.
+        self._ends += self._clock.monotonic() - self._spoke
+        self._patience.begin(self._at_most(self.attempt.stall_s))
         try:
-            async with asyncio.timeout(self._at_most(self.attempt.stall_s)):
-                async for event in self._events:
-                    if not isinstance(event, Receipt):
-                        return event
-                    self._note(event)
-        except TimeoutError:
+            async for event in self._events:
+                if not isinstance(event, Receipt):
+                    self._spoke = self._clock.monotonic()
+                    return event
+                self._note(event)
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if not self._patience.end() and isinstance(error, asyncio.CancelledError):
+                raise
             raise ProviderFailure(
                 FailureKind.TIMEOUT, "the stream stalled or took longer than an answer may"
             ) from None
+        finally:
+            self._patience.end()
         raise ProviderFailure(FailureKind.ERROR, "the stream ended without a terminal event")
 
     def settle(self, outcome: AttemptOutcome, failure: ProviderFailure | None = None) -> None:
@@ -94,6 +105,7 @@ class Running(Generic[T]):
         if self._over:
             return
         self._over = True
+        self._patience.stop()
         self._give_back(outcome, failure)
         self._watch.attempt_ended(self._record(outcome, failure))
 
