@@ -13,13 +13,15 @@ from turnout_server.dispatch.patience import Patience
 from turnout_server.policy.routes import Alias
 
 SHORT_S = 0.02
+LONG_S = 0.4
+"""Long enough that a busy machine does not reach it by accident."""
 
 
 class SlowReader(Context):
     """A caller who takes longer over each message than a provider may over the next."""
 
     async def write(self, event: ChatResponse) -> None:
-        await asyncio.sleep(3 * SHORT_S)
+        await asyncio.sleep(0.6 * LONG_S)
         await super().write(event)
 
 
@@ -46,10 +48,10 @@ async def test_a_wait_ends_when_its_time_is_up() -> None:
 
 async def test_each_wait_has_its_own_time() -> None:
     patience, loop = Patience(), asyncio.get_running_loop()
-    for _ in range(5):
+    for _ in range(4):
         event = asyncio.Event()
-        loop.call_later(0.6 * SHORT_S, event.set)
-        assert not await waited(patience, SHORT_S, event)
+        loop.call_later(LONG_S / 3, event.set)
+        assert not await waited(patience, LONG_S, event)
     assert not await waited(patience, 60, event)
     began = loop.time()
     assert await waited(patience, SHORT_S, asyncio.Event())
@@ -82,12 +84,12 @@ async def test_a_cancel_from_elsewhere_wins(time_is_up: bool) -> None:
 async def test_a_slow_reader_is_not_held_against_the_provider() -> None:
     """Neither by the stall timer nor by the time that a whole answer may take."""
     world = World()
-    endpoint = Endpoint("a", "scripted", "scripted", "", timeouts=Timeouts(total_s=4 * SHORT_S))
-    world.alias("a/tokens:5")
+    endpoint = Endpoint("a", "scripted", "scripted", "", timeouts=Timeouts(total_s=LONG_S))
+    world.alias("a/tokens:2@1|wait:1")
     card = world.aliases["model"].targets[0].card
     world.aliases["model"] = Alias("model", (Target(endpoint, card),))
     routing = RoutingOptions()
-    routing.stall_timeout.FromNanoseconds(int(SHORT_S * 1e9))
+    routing.stall_timeout.FromNanoseconds(int(LONG_S / 2 * 1e9))
     context = SlowReader()
     await world.service.Chat(request(routing=routing), context)  # type: ignore[arg-type]
     assert context.events[-1].HasField("finish")
