@@ -81,7 +81,7 @@ redis: ## Install redis-server for the tests, which start it on ports of their o
 
 .PHONY: test
 test: setup models redis $(HELM)/.ready ## Run every test; ARGS="-k name" narrows
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore=tests/mesh --ignore=tests/compat $(ARGS)
 
 .PHONY: test-faults
 test-faults: setup ## Run only the tests that break providers, networks and callers
@@ -98,7 +98,19 @@ $(HELM)/.ready: tests/helm/requirements.lock | setup
 	@touch $@
 
 .PHONY: test-clients
-test-clients: test-python test-go test-java test-node ## Run every client's tests against a real server
+test-clients: test-python test-go test-java test-node test-smoke test-compat ## Run every client's tests, and its smoke cases against Turnout
+
+.PHONY: test-smoke
+test-smoke: setup ## Run the clients' smoke cases against Turnout itself, and through a real Envoy
+	@$(BIN)/python clients/smoke/run.py gateway envoy $(ARGS)
+
+.PHONY: test-mesh
+test-mesh: setup ## Run a real Envoy between clients and servers: cuts, freezes, drains, long streams
+	@$(BIN)/python -m pytest tests/mesh $(ARGS)
+
+.PHONY: test-compat
+test-compat: setup ## Run old stubs against today's server, and today's client against an old one
+	@$(BIN)/python -m pytest tests/compat $(ARGS)
 
 .PHONY: test-python
 test-python: setup ## Run the Python client's tests

@@ -34,8 +34,17 @@ class Envoy:
         statuses = self._hosts()
         return [_address(host) for host in statuses if _is_healthy(host)]
 
-    def counter(self, name: str) -> int:
-        """One of its statistics, such as `cluster.turnout.upstream_rq_retry`."""
+    def calls_by_server(self) -> dict[str, int]:
+        """How many calls went to each server."""
+        return {
+            _address(host): int(stat.get("value", 0))
+            for host in self._hosts()
+            for stat in host["stats"]
+            if stat["name"] == "rq_total"
+        }
+
+    def statistic(self, name: str) -> int:
+        """One of its counters or gauges, such as `cluster.turnout.upstream_rq_retry`."""
         with urllib.request.urlopen(f"{self.admin}/stats?filter=^{name}$&format=json") as response:
             found: list[dict[str, Any]] = json.load(response)["stats"]
         return sum(int(one["value"]) for one in found)
