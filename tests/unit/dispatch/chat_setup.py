@@ -1,6 +1,7 @@
 """Chats on scripted providers without a port: the RPC's own frame around a stand-in for grpc."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -21,13 +22,17 @@ from turnout_server.dispatch.caching import ChatCaching
 from turnout_server.dispatch.chat import Chat
 from turnout_server.dispatch.quota import Quota
 from turnout_server.dispatch.snapshot import Snapshot
+from turnout_server.policy.gcra import Limiter
 from turnout_server.policy.health import Health
+from turnout_server.policy.limits import Limits, TenantLimits
 from turnout_server.policy.routes import Alias, Routes
 from turnout_server.providers.provider import ChatEvent
 from turnout_server.providers.scripted.client import Client
 from turnout_server.rpc.calls import Calls
 from turnout_server.rpc.chat import ChatService
+from turnout_server.store.memory_counters import MemoryCounters
 
+LIMITS = Limits(TenantLimits(concurrency=50, budget_usd_per_day=1e9))
 PRICE = Price(input=1_000_000, output=2_000_000)
 
 
@@ -108,10 +113,11 @@ class Forgetful:
 class World:
     """One process: three providers called a, b and c, and aliases of scripts at them."""
 
-    def __init__(
-        self, *, caching: ChatCaching | None = None, quota: Quota | None = None, seed: int = 0
-    ) -> None:
+    def __init__(self, *, caching: ChatCaching | None = None, seed: int = 0) -> None:
         rng = random.Random(seed)
+        self.limiter = Limiter(lease_s=math.inf)
+        self.counters = MemoryCounters(self.limiter)
+        quota = Quota(self.counters, lambda: LIMITS, SYSTEM_CLOCK)
         self.endpoints = {name: Endpoint(name, "scripted", "scripted", "") for name in "abc"}
         self.clients = {name: ClosingSlowly(e) for name, e in self.endpoints.items()}
         self.aliases: dict[str, Alias] = {}
@@ -144,6 +150,10 @@ class World:
         """Streams that were opened."""
         return sum(sum(client.calls.values()) for client in self.clients.values())
 
+    def spent_nano_usd(self) -> int:
+        """What the tenant's budget was charged."""
+        return sum(total for total, _ in self.counters._totals.values())
+
     def leftovers(self) -> dict[str, int]:
         """What is still held by anybody; empty when all is well."""
         held = {
@@ -151,6 +161,7 @@ class World:
             "streams": sum(client.open_streams for client in self.clients.values()),
             "places": self.admission.in_flight,
             "flights": self.chat.flights,
+            "seats": sum(len(leases) for leases in self.limiter._leases.values()),
             "tasks": len(asyncio.all_tasks()) - 1,
         }
         return +Counter(held)

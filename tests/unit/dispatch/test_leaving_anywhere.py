@@ -60,6 +60,7 @@ def check(made: World, calls: int) -> None:
         if call.usage.ByteSize():
             add_usage(booked, call.usage)
     assert booked == spent
+    assert made.spent_nano_usd() == booked.cost_nano_usd
 
 
 async def turns_of(made: World, *requests: ChatRequest) -> int:
