@@ -164,7 +164,7 @@ async def test_a_failure_for_good_is_told_to_each_of_the_batch() -> None:
 
 
 async def test_who_leaves_a_batch_under_way_pays_for_its_own_texts() -> None:
-    provider = FakeProvider(delay_s=0.01)
+    provider = FakeProvider(delay_s=0.1)
     setup = batching(provider)
     first = await start(setup, "busy")
     stays, leaves = await start(setup, "s" * 40), await start(setup, "l" * 40)
