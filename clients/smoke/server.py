@@ -5,6 +5,7 @@ python clients/smoke/server.py --port-file FILE [--with-parent]
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-# Started by any language's tests, from any directory, by whatever Python has grpcio.
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "generated" / "python")]
+# Started by any language's tests, from any directory, by whatever Python has grpcio. SMOKE_STUBS is
+# another contract's source root: tests/compat.
+STUBS = os.environ.get("SMOKE_STUBS", str(HERE.parents[1] / "generated" / "python"))
+sys.path[:0] = [str(HERE), STUBS]
 
 import grpc  # noqa: E402
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor  # noqa: E402
