@@ -16,7 +16,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from tests.rpc.process import chat_stub, server_process
 from tests.rpc.serving import chat
 
-ENDS_WITHIN_S = 15.0
+ENDS_WITHIN_S = 45.0
 
 
 async def started(channel: grpc.aio.Channel, model: str) -> Any:

@@ -1,9 +1,11 @@
 """`turnout chat`: streams one answer to stdout."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterable
 
+import grpc
 from turnout.v1 import chat_service_pb2 as pb
 from turnout.v1.chat_service_pb2_grpc import ChatServiceStub
 from turnout.v1.content_pb2 import ROLE_SYSTEM, ROLE_USER, Message
@@ -21,6 +23,7 @@ def chat(options: argparse.Namespace) -> int:
             request, timeout=connection.timeout_s, metadata=connection.metadata
         )
         try:
+            _cancel_on_interrupt(stream)
             if options.json:
                 for event in stream:
                     print_json(event)
@@ -29,6 +32,16 @@ def chat(options: argparse.Namespace) -> int:
         finally:
             stream.cancel()  # an interrupted command must not leave the provider writing
     return 0
+
+
+def _cancel_on_interrupt(stream: grpc.Call) -> None:
+    """Let Ctrl-C end the call itself: a KeyboardInterrupt alone may get lost in a callback."""
+
+    def interrupt(*_: object) -> None:
+        stream.cancel()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def _request(options: argparse.Namespace) -> pb.ChatRequest:

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(complaint))
         return complaint.exit_status
     except grpc.RpcError as error:
+        if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.CANCELLED:
+            return INTERRUPTED
         complain(describe(error, options.address))
         return FAILED
     except KeyboardInterrupt:

