@@ -16,7 +16,7 @@ READY := .venv/.ready
 # Helm's engine and Kubernetes' schemas have an environment of their own.
 HELM := .tools/helm
 # Trees that are formatted and linted, and those held to strict types.
-SOURCES := $(wildcard server clients/python clients/smoke protos tests bench)
+SOURCES := $(wildcard server clients/python clients/smoke clients/dist.py protos tests bench)
 TYPED := $(wildcard server clients/python/turnout_client protos/*.py)
 
 .PHONY: help
@@ -178,11 +178,11 @@ docs-check: setup ## Fail when a generated page differs from the code
 # ------------------------------------------------------------------------------ packages
 
 .PHONY: dist
-dist: setup ## Build the wheels and source archives into dist/
+dist: setup ## Build every package into dist/, as it would be published; nothing is
 	@rm -rf dist
 	@$(BIN)/hatchling build --directory dist
-	@if [ -f clients/python/pyproject.toml ]; then \
-	  cd clients/python && ../../$(BIN)/hatchling build --directory ../../dist; fi
+	@cd clients/python && ../../$(BIN)/hatchling build --directory ../../dist
+	@$(BIN)/python clients/dist.py
 
 .PHONY: clean
 clean: ## Remove the environment, the fetched generators, caches and built packages
