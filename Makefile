@@ -175,6 +175,15 @@ docs: setup ## Generate the reference pages and the configuration's schema from 
 docs-check: setup ## Fail when a generated page differs from the code
 	@$(BIN)/python -m turnout_server docs --check
 
+REPORTS := .reports
+.PHONY: clients-page
+clients-page: setup ## Run and measure all clients, and write docs/clients.md of it
+	@rm -rf $(REPORTS)
+	@$(BIN)/python clients/smoke/run.py --reports $(REPORTS)
+	@$(BIN)/python -m pytest tests/compat --junitxml=$(REPORTS)/compat.xml
+	@$(BIN)/python -m bench.clients --json $(REPORTS)/cost.json
+	@$(BIN)/python clients/smoke/matrix.py $(REPORTS)
+
 # ------------------------------------------------------------------------------ packages
 
 .PHONY: dist

@@ -7,6 +7,7 @@ from signal import SIGKILL
 from bench.clients.programs import Command, told
 from tests.mesh.envoy import envoy_before
 from tests.mesh.gateways import GatewayProcess
+from turnout_client import Client
 
 LASTS_S = 4
 LONG = f"scripted/tokens:{LASTS_S * 20}@50"
@@ -36,12 +37,26 @@ def test_a_back_end_killed_mid_stream_is_a_failure(
     program: Command, one_gateway: GatewayProcess
 ) -> None:
     with envoy_before([one_gateway.address]) as envoy:
-        running = start(program, envoy.address, LONG)
-        while not envoy.statistic("cluster.turnout.upstream_rq_active"):
-            time.sleep(0.05)
-        time.sleep(0.5)
-        one_gateway.signal(SIGKILL)
-        ended = result(running)
+        ended = killed_mid_stream(program, envoy.address, one_gateway)
 
     assert ended["ended"] == {"STREAM_INTERRUPTED": 1}
     assert ended["characters"], "some output came before"
+
+
+def test_a_gateway_killed_mid_stream_is_a_failure(
+    program: Command, one_gateway: GatewayProcess
+) -> None:
+    ended = killed_mid_stream(program, one_gateway.address, one_gateway)
+
+    assert ended["ended"] == {"STREAM_INTERRUPTED": 1}
+    assert ended["characters"], "some output came before"
+
+
+def killed_mid_stream(program: Command, address: str, server: GatewayProcess) -> dict[str, object]:
+    running = start(program, address, LONG)
+    with Client(server.address) as client:
+        while not client.providers()[0].in_flight:
+            time.sleep(0.05)
+    time.sleep(0.5)
+    server.signal(SIGKILL)
+    return result(running)
