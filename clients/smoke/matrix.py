@@ -192,7 +192,7 @@ def page(reports: Reports) -> str:
     """The whole page."""
     cases = json.loads((HERE / "cases.json").read_text("utf-8"))["cases"]
     return (
-        (HERE / "clients_page.md")
+        (HERE / "clients_page.md.in")
         .read_text("utf-8")
         .format(
             clients=clients_table(reports),

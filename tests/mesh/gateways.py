@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +30,18 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway() -> Iterator[GatewayProcess]:
-    """Start one on a free port; it is killed at the end, if it still runs."""
+def gateway(aliases: Mapping[str, str] = {}) -> Iterator[GatewayProcess]:
+    """Start one on a free port; it is killed at the end, if it still runs.
+
+    `aliases` are names of models with the script of each.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = {
             "server": {"listen": f"{HOST}:0", "lame_duck": "3s", "drain_grace": "20s"},
             "providers": {"scripted": {"keys": []}},
-            "models": {},
+            "models": {
+                name: {"targets": [f"scripted/{script}"]} for name, script in aliases.items()
+            },
             "usage": {"url": "off"},
         }
         file = Path(folder) / "turnout.yaml"
