@@ -58,7 +58,9 @@ class RetryConfig(Section):
     """How often a call may be tried."""
 
     max_attempts: Annotated[int, Field(ge=1, le=8)] = 3
-    """Attempts in all, over every target, retry and hedge."""
+    """Tries of a lone target. With more, each of the others adds one, so that a chain of fallbacks
+    is walked to its end: `max_attempts - 1` extra tries are shared by all. A request's own
+    `max_attempts` caps everything."""
 
 
 class SemanticCacheConfig(Section):
