@@ -150,6 +150,11 @@ _JWT = "unit/rpc/test_jwt.py::test_"
 _PROCESS = "rpc/test_process.py::test_"
 _GUARDS = "rpc/test_guards_of_the_process.py::test_"
 
+_REDIS = "redis/test_redis_faults.py::test_"
+_CACHES = "redis/test_caches.py::test_"
+_RELOAD = "rpc/test_reload.py::test_"
+_TLS = "rpc/test_tls.py::test_"
+_OBSERVERS = "unit/telemetry/test_observers.py::test_"
 ELSEWHERE: dict[int, tuple[str, ...]] = {
     77: (f"{_AUTH}without_valid_credentials_nothing_is_decoded_and_all_are_told_the_same",),
     78: (
@@ -160,6 +165,50 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     ),
     79: (f"{_AUTH}a_forbidden_model_or_method_reaches_no_provider",),
     85: ("rpc/test_tls.py::test_what_is_not_grpc_is_closed_and_harms_nobody",),
+    89: (f"{_REDIS}it_starts_without_redis_and_finds_it_later",),
+    90: (f"{_REDIS}no_call_is_lost_while_redis_is_killed_and_back",),
+    91: (f"{_REDIS}a_hung_redis_costs_one_wait_and_then_none",),
+    92: (
+        f"{_REDIS}a_redis_slower_than_a_call_may_wait_is_left_alone",
+        f"{_REDIS}a_loop_that_stood_still_is_not_held_against_redis",
+    ),
+    93: (
+        f"{_REDIS}a_replica_is_left_until_it_is_promoted",
+        f"{_REDIS}a_connection_that_is_reset_is_made_anew",
+        f"{_REDIS}scripts_that_redis_forgot_are_loaded_again_without_a_word",
+    ),
+    94: (f"{_REDIS}a_full_redis_is_left_until_it_has_room", f"{_CACHES}a_full_cache_is_still_read"),
+    95: (f"{_REDIS}a_flushed_redis_forgets_and_fails_nobody",),
+    96: (
+        f"{_CACHES}a_poisoned_value_is_a_miss",
+        f"{_REDIS}garbage_in_a_counter_is_an_empty_counter",
+    ),
+    97: (
+        f"{_REDIS}a_level_far_ahead_is_cut_to_two_windows",
+        f"{_REDIS}every_key_has_an_end",
+    ),
+    98: (
+        "rpc/test_cache.py::test_another_tenant_never_hits_and_never_joins",
+        f"{_CACHES}an_answer_moved_under_another_tenants_key_is_a_miss",
+        "unit/policy/test_cache_key.py::test_two_tenants_never_share_a_key",
+    ),
+    99: (f"{_OBSERVERS}a_collector_that_hangs_or_is_down_holds_up_no_call_and_no_end",),
+    100: (
+        "unit/telemetry/test_sink.py::test_a_full_pipe_drops_and_counts_but_never_blocks",
+        "unit/telemetry/test_sink.py::test_a_full_disk_drops_and_counts",
+    ),
+    101: (f"{_RELOAD}calls_meet_no_error_while_the_configuration_changes",),
+    102: (f"{_RELOAD}a_provider_taken_away_ends_its_streams_normally_and_is_closed_after",),
+    103: (f"{_RELOAD}a_key_that_was_refused_is_used_again_once_it_is_replaced",),
+    104: (
+        f"{_TLS}new_connections_see_a_rotated_certificate_and_old_ones_go_on",
+        f"{_TLS}a_certificate_near_its_end_is_told_of",
+    ),
+    105: (
+        "unit/rpc/test_jwks.py::test_known_keys_hold_for_a_day_while_the_issuer_is_down",
+        "unit/rpc/test_jwks.py::test_an_unknown_key_id_has_them_fetched_anew_but_not_at_every_call",
+    ),
+    106: (f"{_JWT}clocks_may_differ_by_a_minute",),
     107: (f"{_PROCESS}sigterm_lets_streams_end_and_books_every_one",),
     108: (f"{_PROCESS}a_second_signal_ends_streams_at_once_and_still_books_them",),
     109: (f"{_PROCESS}a_killed_worker_is_replaced_while_the_others_serve",),
@@ -175,13 +224,13 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
 
 PENDING: dict[int, str] = {
     123: "waits for fairness between tenants",
-    **dict.fromkeys(SECTIONS["Dependencies"], "comes with the feature that brings the dependency"),
 }
 """Rows that no test shows yet, and why."""
 
 REMARKS: dict[int, str] = {
+    106: "By the dates in a token; everything else is decided by a clock that never goes back.",
     13: "Only names are looked at: an address in the configuration is the operator's word.",
-    54: "That such an answer is not kept waits for the cache.",
+    54: "That such an answer is not kept is not shown.",
     64: "A proxy passes no byte any more; loss below TCP, which the kernel ends sooner by its own "
     "timeout, needs a network of one's own.",
     84: "With the timeout at a twentieth of its length.",
